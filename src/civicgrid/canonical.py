@@ -1,0 +1,112 @@
+"""Frozen, typed values and their one byte form.
+
+Everything that travels, is signed or is hashed is a `Node`: immutable, closed to unknown fields, and strict about types.
+Its canonical form is RFC 8785 JSON with default values left out, so that a field added later with a default leaves the
+hash of every earlier value as it was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any, Self
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from civicgrid.errors import PlanError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 64
+
+
+class Node(BaseModel):
+    """An immutable value with a canonical form. `kind`, where a node has one, is always written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def to_data(self) -> dict[str, Any]:
+        """The value as plain JSON data, defaults left out."""
+        data: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            if field.exclude:
+                continue
+            value = getattr(self, name)
+            if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
+                data[field.alias or name] = _plain(value)
+        return data
+
+    def canonical(self) -> bytes:
+        """RFC 8785 bytes: the form that is hashed and signed."""
+        return rfc8785.dumps(self.to_data())
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes | str) -> Self:
+        """Read a value back, refusing what is too large, too deep, or not of this type."""
+        parse(raw)
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            raise PlanError(f"This is not a valid {cls.__name__}: {describe(error)}") from None
+
+
+def parse(raw: bytes | str) -> Any:
+    """JSON to plain data, under the limits on size and depth that hold before anything is built from it."""
+    if len(raw) > MAX_BYTES:
+        raise PlanError(f"Expected at most {MAX_BYTES:,} bytes of JSON; {len(raw):,} came. Make the plan smaller.")
+    depth = deepest = 0
+    inside = escaped = False
+    for char in raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw:
+        if inside:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                inside = False
+        elif char == '"':
+            inside = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    if deepest > 2 * MAX_DEPTH:
+        raise PlanError(f"Expected a plan nested at most {2 * MAX_DEPTH} deep; this one is {deepest} deep.")
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise PlanError(f"Expected JSON; it could not be read: {error}") from None
+
+
+def describe(error: ValidationError, most: int = 3) -> str:
+    """The first few faults of a validation, in words, without the values that came."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    words = [f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: {fault['msg']}" for fault in faults[:most]]
+    if len(faults) > most:
+        words.append(f"and {len(faults) - most} more")
+    return "; ".join(words)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal, as everything here is named."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Node):
+        return value.to_data()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    return value

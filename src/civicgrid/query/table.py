@@ -1,0 +1,62 @@
+"""What a method gets to read: typed columns, one row a person, in batches that can be read again.
+
+How the kinds of `query.types` appear in a batch: bool as Arrow bool, int as int64, float as float64, date as date32, and
+a category as int32 codes into its levels. Null is missing. A value that is not among a category's levels is missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from civicgrid.query.types import Schema
+
+ARROW = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "date": pa.date32(),
+    "category": pa.int32(),
+}
+
+PERSON = "person_number"
+"""The dense person number (int64, never null): for the release ledger alone, in no schema and seen by no method."""
+
+
+class Table(ABC):
+    """A re-readable source of Arrow record batches with the id of the snapshot it was read from."""
+
+    schema: Schema
+    snapshot: str
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many rows, that is persons, the table has."""
+
+    @abstractmethod
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The named columns in order, batch after batch; the same batches at every call."""
+
+    @abstractmethod
+    def persons(self) -> Iterator[pa.Array]:
+        """The dense person numbers, in the order of the rows."""
+
+
+class ArrowTable(Table):
+    """A table held in memory: what a simulation reads, and what a node caches between rounds."""
+
+    def __init__(self, data: pa.Table, schema: Schema, snapshot: str) -> None:
+        self.data, self.schema, self.snapshot = data, schema, snapshot
+
+    @property
+    def rows(self) -> int:
+        return int(self.data.num_rows)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from self.data.select(list(columns)).to_batches()
+
+    def persons(self) -> Iterator[pa.Array]:
+        yield from self.data.column(PERSON).chunks

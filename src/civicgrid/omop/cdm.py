@@ -1,7 +1,7 @@
 """The OMOP common data model as data: its tables, their columns and types, and what a record cannot lack.
 
 Source: OHDSI, OMOP Common Data Model v5.4 specification. Version 5.3 is accepted too, its differences listed
-here once (`FORMER_NAMES`, and the columns marked `+`). Loader, query language and documentation all read this.
+here once (`FORMER_NAMES`, and the columns marked `+`). All read it here.
 
 How the tables below are written: a name ending in `_id` is a whole number, in `_date` a date, in `_datetime`
 a date with a time, and anything else text, unless a type follows the colon. `!` marks a column that the
@@ -125,7 +125,8 @@ _TABLES = (
         visit_source_value visit_source_concept_id admitted_from_concept_id admitted_from_source_value
         discharged_to_concept_id discharged_to_source_value preceding_visit_occurrence_id"""),
     _table("visit_detail", "clinical", key="visit_detail_id",
-        start="visit_detail_start_date", end="visit_detail_end_date", concept="visit_detail_concept_id", columns="""
+        start="visit_detail_start_date", end="visit_detail_end_date", concept="visit_detail_concept_id",
+        columns="""
         visit_detail_id! person_id! visit_detail_concept_id! visit_detail_start_date!
         visit_detail_start_datetime visit_detail_end_date! visit_detail_end_datetime
         visit_detail_type_concept_id! provider_id care_site_id visit_detail_source_value
@@ -152,7 +153,8 @@ _TABLES = (
         quantity:int provider_id visit_occurrence_id visit_detail_id procedure_source_value
         procedure_source_concept_id modifier_source_value"""),
     _table("device_exposure", "clinical", key="device_exposure_id",
-        start="device_exposure_start_date", end="device_exposure_end_date", concept="device_concept_id", columns="""
+        start="device_exposure_start_date", end="device_exposure_end_date", concept="device_concept_id",
+        columns="""
         device_exposure_id! person_id! device_concept_id! device_exposure_start_date!
         device_exposure_start_datetime device_exposure_end_date device_exposure_end_datetime
         device_type_concept_id! unique_device_id:text production_id:text+ quantity:int provider_id
@@ -207,7 +209,8 @@ _TABLES = (
         gender_concept_id provider_source_value specialty_source_value specialty_source_concept_id
         gender_source_value gender_source_concept_id"""),
     _table("payer_plan_period", "health system", key="payer_plan_period_id",
-        start="payer_plan_period_start_date", end="payer_plan_period_end_date", concept="payer_concept_id", columns="""
+        start="payer_plan_period_start_date", end="payer_plan_period_end_date", concept="payer_concept_id",
+        columns="""
         payer_plan_period_id! person_id! payer_plan_period_start_date! payer_plan_period_end_date!
         payer_concept_id payer_source_value payer_source_concept_id plan_concept_id plan_source_value
         plan_source_concept_id sponsor_concept_id sponsor_source_value sponsor_source_concept_id
@@ -229,7 +232,8 @@ _TABLES = (
         dose_era_id! person_id! drug_concept_id! unit_concept_id! dose_value:float!
         dose_era_start_date! dose_era_end_date!"""),
     _table("condition_era", "derived", key="condition_era_id",
-        start="condition_era_start_date", end="condition_era_end_date", concept="condition_concept_id", columns="""
+        start="condition_era_start_date", end="condition_era_end_date", concept="condition_concept_id",
+        columns="""
         condition_era_id! person_id! condition_concept_id! condition_era_start_date!
         condition_era_end_date! condition_occurrence_count:int"""),
     _table("episode", "derived", key="episode_id",

@@ -63,7 +63,7 @@ DATE = ColumnType(kind="date")
 
 
 def category(*levels: str) -> ColumnType:
-    """The type of a category with these levels, in this order; the first is the reference level of a model."""
+    """The type of a category with these levels in this order; the first is a model's reference level."""
     return ColumnType(kind="category", levels=tuple(levels))
 
 

@@ -1,0 +1,214 @@
+"""The only shapes in which anything leaves a site, or is published to a researcher.
+
+A *share* is a tuple of parts. Each part is a set of sums over people, so that sites' parts can be added, and each carries
+what the gate needs to judge it. `disclosure.release` accepts these classes and nothing else; a new shape is a change to
+this file and to the rules, never to a method alone.
+
+An *output* is a tuple of blocks: what the coordinator has worked out from the sums of all sites, exact, before the output
+rules (cells, rounding, digits) have been over it. Only `disclosure.publish` turns blocks into what people see.
+
+Two conventions keep the rules simple. Counts are given as a partition, without margins: margins follow by adding, and the
+rules treat them as known. Evidence that only the gate reads (the cells of a design) is a function, called only if needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from civicgrid.errors import PlanError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One way in which people are told apart: its name and its levels, all of them, in order."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many people are in each cell of a cross-classification that puts every person in exactly one cell.
+
+    `values` has one axis a dimension (a scalar array for none). In a share it may leave open (small cells hidden) or
+    masked; in an output it is a table to publish. `hidden`, where given, marks cells that some site did not show: their
+    values are not to be read.
+    """
+
+    name: str
+    values: IntArray
+    dimensions: tuple[Dimension, ...] = ()
+    hidden: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        _expect(self.name, self.values, np.int64, tuple(len(d.levels) for d in self.dimensions))
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many people have a value in each bin between consecutive public `edges`, one row a group.
+
+    `values` has shape (groups, bins), bins = len(edges) + 1 with the two open ends. Leaves masked as it is. Leaves open
+    with neighbouring bins merged until each holds nobody or at least the threshold, which the receiver sees as bounds:
+    `low` and `high`, shape (groups, bins + 1), on the number of people below each bin's lower end.
+    """
+
+    name: str
+    values: IntArray
+    edges: FloatArray
+    groups: Dimension
+
+    def __post_init__(self) -> None:
+        _expect(self.name, self.values, np.int64, (len(self.groups.levels), len(self.edges) + 1))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums of numbers over groups of people that do not overlap.
+
+    `values` has shape (groups, k); `support` has shape (groups,) or (groups, k) and says how many people stand behind
+    each. `exponents` (shape (k,)) is the public size of each number as a power of two, taken from the Ask, never from
+    the data: the fixed point of a masked sum resolves 2^(exponent - 60).
+    """
+
+    name: str
+    values: FloatArray
+    support: IntArray
+    exponents: IntArray
+    groups: Dimension
+
+    def __post_init__(self) -> None:
+        _expect(self.name, self.values, np.float64, (len(self.groups.levels), self.values.shape[-1]))
+        _expect(self.name, self.exponents, np.int64, (self.values.shape[-1],))
+        if self.support.shape not in ((self.values.shape[0],), self.values.shape):
+            raise PlanError(f"{self.name}: the support of a sum has one entry a group or one a value.")
+
+
+@dataclass(frozen=True)
+class ModelSums:
+    """One pass of a regression: the sums that an iteration needs, over `rows` people.
+
+    `values` is a flat vector (score, upper triangle of the information, deviance parts); `exponents` its public sizes.
+    `cells` gives, when the gate asks, the number of people in every cell that the sums could give away: each binary
+    design column and its complement, each pair of them, and each of these by outcome class where the outcome is binary.
+    `parameters` is how many coefficients the model has.
+    """
+
+    name: str
+    values: FloatArray
+    exponents: IntArray
+    rows: int
+    parameters: int
+    cells: Callable[[], IntArray] = field(compare=False)
+
+    def __post_init__(self) -> None:
+        _expect(self.name, self.values, np.float64, self.exponents.shape)
+        _expect(self.name, self.exponents, np.int64, self.values.shape)
+
+
+Part = Counts | Histogram | Sums | ModelSums
+Share = tuple[Part, ...]
+"""What a method's site half hands to the gate."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """One part after the sites' parts have been added: what a method's coordinator reads.
+
+    `values` is the sum. `hidden` marks entries that at least one open site did not show. For a histogram `low` and
+    `high` bound the number of people below each bin's lower end, shape (groups, bins + 1); equal where every bin came
+    exact.
+    """
+
+    name: str
+    values: IntArray | FloatArray
+    hidden: npt.NDArray[np.bool_] | None = None
+    low: IntArray | None = None
+    high: IntArray | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry came from every site."""
+        return self.hidden is None or not bool(self.hidden.any())
+
+
+Combined = dict[str, Received]
+"""The sum of the sites' shares, by part name."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Statistics to publish, each with the number of people it rests on.
+
+    `values` and `support` have shape (len(rows), len(columns)); NaN is "not available". `bounds`, where given, has the
+    same shape and is the largest amount by which a value can be off. A value on too few people is hidden.
+    """
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: FloatArray
+    support: IntArray
+    bounds: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Statistics worked out from one table of counts: hidden with it as soon as one of its cells is."""
+
+    name: str
+    title: str
+    source: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """The fitted coefficients of a model, with what the output rules check before anyone sees them.
+
+    `values` has shape (len(terms), len(columns)); `cells` are the pooled cell counts of the design (as in `ModelSums`).
+    """
+
+    name: str
+    title: str
+    terms: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: FloatArray
+    rows: int
+    parameters: int
+    cells: IntArray
+    covariance: FloatArray | None = None
+
+
+Block = Counts | Measures | Derived | Estimates
+
+
+@dataclass(frozen=True)
+class RawOutput:
+    """What a method's coordinator returns: exact blocks, facts about the fit, notes for the reader.
+
+    `facts` are numbers about the whole analysis (iterations, deviance, AIC); those that count people go in `counts`.
+    """
+
+    blocks: tuple[Block, ...]
+    facts: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def _expect(name: str, values: np.ndarray, dtype: type, shape: Sequence[int]) -> None:
+    if values.dtype != dtype or values.shape != tuple(shape):
+        raise PlanError(
+            f"{name}: expected an array of {np.dtype(dtype)} with shape {tuple(shape)}; "
+            f"{values.dtype} with shape {values.shape} came."
+        )

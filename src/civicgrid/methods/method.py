@@ -1,0 +1,139 @@
+"""The contract of a statistical method: frozen parameters, a half that runs at the site, a half that runs at the hub.
+
+    class Count(Method):
+        def site(self, table, ask): ...      at the node: reads the table, gives back sums, never rows
+        def coordinate(self, schema): ...    at the hub: yields Asks, gets the sums of all sites, returns a RawOutput
+
+The parameters are pydantic fields: client, API, form, documentation and node all read them from the class. Both halves
+take what they need about the columns (types, levels, public ranges) from the plan's schema, never from the data, so that
+every site gives back arrays of the same shape. Between rounds a site keeps no state; it may keep a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PrivateAttr
+
+from civicgrid.canonical import Node
+from civicgrid.disclosure.shapes import Combined, RawOutput, Share
+from civicgrid.query.table import Table
+from civicgrid.query.types import Schema
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the hub asks of every site in one round: a step of the method, with the numbers that it needs.
+
+    Everything in it is public to all sites of the roster. `arrays` hold float64 or int64.
+    """
+
+    step: str
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    values: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """One byte form: keys in order, arrays as raw little-endian buffers."""
+        arrays = {
+            name: [array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes()]
+            for name, array in sorted(self.arrays.items())
+        }
+        packed: bytes = msgpack.packb([self.step, arrays, dict(sorted(self.values.items()))])
+        return packed
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Ask:
+        """Read an Ask back. ValueError for anything but the form above."""
+        step, arrays, values = msgpack.unpackb(raw)
+        read = {}
+        for name, (dtype, shape, data) in arrays.items():
+            if dtype not in ("<f8", "<i8"):
+                raise ValueError(f"expected an array of <f8 or <i8, not {dtype}")
+            read[name] = np.frombuffer(data, dtype=dtype).reshape(shape)
+        if not isinstance(step, str) or not isinstance(values, dict):
+            raise ValueError("expected a step and its values")
+        return cls(step, read, values)
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+Coordination = Generator[Ask, Combined, RawOutput]
+
+
+class Method(Node):
+    """A statistical method with its parameters. Subclasses say what they estimate, with formula and source.
+
+    The first positional argument is the table that the method is run on: a cohort, or a data set by its handle. It is
+    not a parameter: in a plan it stands once for all methods. `version` rises with any change to what travels.
+    """
+
+    version: ClassVar[int] = 1
+    _source: Any = PrivateAttr(default=None)
+
+    kind: str = Field(description="The method's name.")
+
+    def __init__(self, source: Any = None, /, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self._source = source
+
+    @property
+    def source(self) -> Any:
+        """The table that the method was written for, or None inside a plan."""
+        return self._source
+
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the method reads, each once."""
+
+    @abstractmethod
+    def check(self, schema: Schema) -> None:
+        """Raise PlanError, saying what to write instead, unless the method makes sense on these columns."""
+
+    @abstractmethod
+    def explain(self, schema: Schema) -> str:
+        """What is worked out, in one or two plain sentences. Any change of a parameter changes the words."""
+
+    @abstractmethod
+    def site(self, table: Table, ask: Ask) -> Share:
+        """At a node: the sums that this round asks for, over this site's people."""
+
+    @abstractmethod
+    def coordinate(self, schema: Schema) -> Coordination:
+        """At the hub: yield an Ask, get the sum of the sites' shares, until there is an output to return.
+
+        FitError where there is no finite or no unique answer, with the reason. Must be deterministic: after a restart
+        it is run again over the stored sums, and its Asks must come out the same to the byte.
+        """
+
+
+def blocks(table: Table, columns: tuple[str, ...], size: int = 8192) -> Iterator[list[Array]]:
+    """The columns as NumPy arrays, at most `size` rows at a time, small enough to stay in cache.
+
+    bool comes as float64 (0, 1, NaN missing), int and float as float64 (NaN missing), category as int32 codes (-1
+    missing). Numbers without missing values are views into the batch, not copies.
+    """
+    for batch in table.batches(columns):
+        arrays = [_numpy(batch.column(i)) for i in range(batch.num_columns)]
+        for start in range(0, batch.num_rows, size):
+            yield [array[start : start + size] for array in arrays]
+
+
+def _numpy(column: Any) -> Array:
+    import pyarrow as pa
+
+    if pa.types.is_int32(column.type):
+        filled = column.fill_null(-1) if column.null_count else column
+        return np.asarray(filled.to_numpy(zero_copy_only=False))
+    if column.null_count or not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -1,0 +1,77 @@
+"""A site's policy: the file that only the site changes, and that nothing from outside can loosen."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from civicgrid.canonical import Node, describe
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.errors import ConfigError
+
+FLOOR = Thresholds(min_cell=3, round_to=1, interval=3, rows_per_parameter=2.0, residual_df=1)
+"""The loosest thresholds that a node's policy file may state."""
+
+EXAMPLE = """\
+# The disclosure policy of this site. Only this file decides; a permit or the hub may ask for stricter, never for looser.
+
+# Whether a permit may let this site's small numbers into a masked total that is checked as a whole. Where it may not,
+# every share of this site must pass the rules by itself, masked or not.
+pooled_threshold = true
+
+# How many different organisations must answer before anything is masked. Fewer: shares leave in the open, or not at all.
+organisations = 3
+
+[thresholds]
+min_cell = 10            # counts of 1 to 9 people are never shown
+round_to = 5             # shown counts are rounded to a multiple of 5
+interval = 10            # a hidden count stays uncertain by at least 10 people
+rows_per_parameter = 10  # a model has at least 10 people for each of its coefficients
+residual_df = 10         # and at least 10 people more than coefficients
+zeros = false            # true: a count of nobody is hidden too
+digits = 6               # significant digits of a published estimate
+covariance = false       # whether covariance matrices may be published
+"""
+
+
+class Policy(Node):
+    """What leaves this site, whatever anybody else says."""
+
+    thresholds: Thresholds = Thresholds()
+    pooled_threshold: bool = True
+    organisations: int = Field(default=3, ge=3, le=100)
+
+    @classmethod
+    def open(cls) -> Policy:
+        """The disclosure rules switched off. For one's own data in a simulation: a node cannot load it."""
+        return cls(thresholds=Thresholds.open())
+
+    @classmethod
+    def load(cls, path: Path) -> Policy:
+        """A node's policy file. ConfigError where it is missing, unreadable, or looser than the floor."""
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"There is no policy at {path}. A node runs nothing without one: write it with `civicgrid node init`."
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The policy at {path} is not valid TOML: {error}. Mend the file.") from None
+        try:
+            policy = cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError(f"The policy at {path} does not hold: {describe(error)}. Mend the file.") from None
+        loose = [
+            name
+            for name in ("min_cell", "round_to", "interval", "rows_per_parameter", "residual_df")
+            if getattr(policy.thresholds, name) < getattr(FLOOR, name)
+        ]
+        if loose or policy.thresholds.digits == 0:
+            words = ", ".join(f"{name} at least {getattr(FLOOR, name):g}" for name in loose) or "digits at least 1"
+            raise ConfigError(
+                f"The policy at {path} is looser than a node may be. Expected {words}. "
+                "An open policy is for simulations over one's own data only."
+            )
+        return policy

@@ -1,0 +1,179 @@
+"""The one road out of a site: from the sums of a method to bytes for the wire.
+
+`release` accepts only the shapes of `disclosure.shapes` and gives back the only bytes that a node may send about its
+people. A share goes *open*, after the site's own rules alone have hidden, merged and rounded what they must, or *masked*,
+exact but unreadable until the other sites' shares have been added. Which of the two the signed roster decides.
+
+`combine` is the other end: it adds what the sites released. It lives here so that the byte form has one home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from civicgrid.disclosure import rules
+from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.shapes import (
+    Combined,
+    Counts,
+    Histogram,
+    IntArray,
+    ModelSums,
+    Part,
+    Received,
+    Share,
+    Sums,
+)
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.errors import WireError
+from civicgrid.trust import masks
+
+Mode = Literal["open", "masked"]
+Limbs = npt.NDArray[np.uint64]
+
+MAX_VALUES = 1_000_000
+FORM = 1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under what a site releases one share.
+
+    `mask` is set where the roster allows masking: it adds the pairwise masks to the encoded share. `must_stand_alone`
+    says that the share has to pass the open rules as well: the permit does not allow a pooled threshold, or the same
+    people have been answered for under another roster.
+    """
+
+    thresholds: Thresholds
+    must_stand_alone: bool
+    sites: int
+    mask: Callable[[Limbs], Limbs] | None
+
+
+def release(share: Share, terms: Terms) -> bytes:
+    """The bytes that leave, or Withheld. Nothing else in a node makes bytes out of people's data."""
+    if not isinstance(share, tuple) or not all(isinstance(part, Part) for part in share):
+        raise TypeError("Only the shapes of disclosure.shapes leave a site.")
+    if len({part.name for part in share}) != len(share) or sum(part.values.size for part in share) > MAX_VALUES:
+        raise Withheld(Code.FAILED, "parts of one name, or too many values")
+    if terms.mask is None:
+        return _open(share, terms.thresholds)
+    if terms.must_stand_alone:
+        for part in share:
+            if not rules.stands_alone(part, terms.thresholds):
+                raise Withheld(Code.DISCLOSURE, f"{part.name} does not stand alone")
+    return _masked(share, terms.sites, terms.mask)
+
+
+def stands_alone(share: Share, thresholds: Thresholds) -> bool:
+    """Whether the share could leave open with nothing hidden: the test for a second roster over the same people."""
+    return all(rules.stands_alone(part, thresholds) for part in share)
+
+
+def _open(share: Share, thresholds: Thresholds) -> bytes:
+    parts: list[list[Any]] = []
+    for part in share:
+        if isinstance(part, Counts):
+            values, hidden = rules.open_counts(part, thresholds)
+            if hidden.all() and hidden.size:
+                raise Withheld(Code.DISCLOSURE, f"{part.name}: every cell is hidden")
+            parts.append([*_head(part), _raw(np.where(hidden, 0, values)), hidden.tobytes()])
+        elif isinstance(part, Histogram):
+            low, high = rules.open_histogram(part, thresholds)
+            parts.append([*_head(part), _raw(low), _raw(high)])
+        else:
+            sums = rules.open_sums(part, thresholds) if isinstance(part, Sums) else rules.open_model(part, thresholds)
+            if sums is None:
+                raise Withheld(Code.DISCLOSURE, f"{part.name} does not pass alone")
+            parts.append([*_head(part), _raw(sums)])
+    packed: bytes = msgpack.packb([FORM, "open", parts])
+    return packed
+
+
+def _masked(share: Share, sites: int, mask: Callable[[Limbs], Limbs]) -> bytes:
+    limbs = [masks.encode(part.values, _exponents(part), sites, part.name) for part in share]
+    heads = [[*_head(part), _raw(_exponents(part).astype(np.int64))] for part in share]
+    packed: bytes = msgpack.packb([FORM, "masked", heads, mask(np.concatenate(limbs)).tobytes()])
+    return packed
+
+
+def _head(part: Part) -> list[Any]:
+    return [type(part).__name__, part.name, list(part.values.shape)]
+
+
+def _exponents(part: Part) -> IntArray:
+    if isinstance(part, Sums | ModelSums):
+        return np.broadcast_to(part.exponents, part.values.shape).reshape(-1)
+    return np.zeros(0, dtype=np.int64)
+
+
+def _raw(array: npt.NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(array).tobytes()
+
+
+def combine(released: Sequence[bytes]) -> Combined:
+    """Add what the sites of one roster released in one round.
+
+    WireError where the parts do not fit together, so that a site which sends another shape, size or mode is noticed
+    rather than added.
+    """
+    try:
+        read = [msgpack.unpackb(raw) for raw in released]
+        if any(form[0] != FORM for form in read) or len({form[1] for form in read}) != 1:
+            raise ValueError("sites answered in different forms")
+        combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
+    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+        raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
+    return combined
+
+
+def _add_masked(read: list[Any]) -> Combined:
+    if any(form[2] != read[0][2] for form in read):
+        raise ValueError("sites described their shares differently")
+    shapes = [(kind, name, tuple(shape), np.frombuffer(exponents, "<i8")) for kind, name, shape, exponents in read[0][2]]
+    size = sum(int(np.prod(shape)) for _, _, shape, _ in shapes)
+    limbs = [np.frombuffer(form[3], "<u8").reshape(size, 2) for form in read]
+    total = masks.combine(limbs)
+    combined: Combined = {}
+    start = 0
+    for kind, name, shape, exponents in shapes:
+        stop = start + int(np.prod(shape))
+        integers = kind in ("Counts", "Histogram")
+        values = masks.decode(total[start:stop], None if integers else exponents).reshape(shape)
+        combined[name] = _received(kind, name, values)
+        start = stop
+    return combined
+
+
+def _add_open(read: list[Any]) -> Combined:
+    combined: Combined = {}
+    for pieces in zip(*(form[2] for form in read), strict=True):
+        if any(piece[:3] != pieces[0][:3] for piece in pieces):
+            raise ValueError("sites described their shares differently")
+        kind, name, dims = pieces[0][:3]
+        shape = tuple(dims)
+        if kind == "Counts":
+            values = sum(np.frombuffer(piece[3], "<i8").reshape(shape) for piece in pieces)
+            hidden = np.any([np.frombuffer(piece[4], "?").reshape(shape) for piece in pieces], axis=0)
+            combined[name] = Received(name, np.asarray(values), hidden)
+        elif kind == "Histogram":
+            wide = (shape[0], shape[1] + 1)
+            low, high = (np.sum([np.frombuffer(p[at], "<i8").reshape(wide) for p in pieces], axis=0) for at in (3, 4))
+            combined[name] = Received(name, np.diff(low, axis=1), None, low, high)
+        else:
+            values = np.sum([np.frombuffer(piece[3], "<f8").reshape(shape) for piece in pieces], axis=0)
+            combined[name] = Received(name, values)
+    return combined
+
+
+def _received(kind: str, name: str, values: npt.NDArray[Any]) -> Received:
+    if kind != "Histogram":
+        return Received(name, values)
+    below = np.concatenate([np.zeros((values.shape[0], 1), np.int64), np.cumsum(values, axis=1)], axis=1)
+    return Received(name, values, None, below, below)

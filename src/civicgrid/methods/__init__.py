@@ -1,0 +1,20 @@
+"""The methods that a site can run: this list is the whole of it.
+
+A custodian can read here what may run at the site. Adding a statistic means one file, one line in this list, one spec.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from civicgrid.methods.count import Count
+from civicgrid.methods.method import Method
+
+METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in (Count,)}
+
+AnyMethod = Count
+"""Any method of the list, told apart by its `kind`."""
+
+__all__ = ["METHODS", "AnyMethod", "Count", "Method"]

@@ -1,0 +1,140 @@
+"""A plan: one cohort and the methods run on it. Its SHA-256 is its identity everywhere.
+
+A plan is complete: the types, levels and public ranges of its columns stand in it, so that what is read in plain English,
+signed, and run are the same thing. `bind` makes one from what a researcher wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from civicgrid.canonical import Node, parse
+from civicgrid.errors import PlanError
+from civicgrid.methods import METHODS, AnyMethod, Method
+from civicgrid.query.cohort import Cohort, whole_table
+from civicgrid.query.explain import explain as explain_cohort
+from civicgrid.query.nodes import BirthDate, Events, PersonField, PickField, RecordField, RowField, walk
+from civicgrid.query.types import Schema
+
+FORMAT = 1
+MAX_ANALYSES = 50
+
+
+class Analysis(Node):
+    """A method of the plan under the name that its answer goes by."""
+
+    name: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+    method: AnyMethod
+
+
+class Plan(Node):
+    """What is to be worked out: a population, its columns, and the methods run on them."""
+
+    kind: Literal["plan"] = "plan"
+    title: Annotated[str, Field(max_length=200)] = ""
+    cohort: Cohort
+    analyses: Annotated[tuple[Analysis, ...], Field(min_length=1, max_length=MAX_ANALYSES)]
+    format: Literal[1] = 1
+
+    def model_post_init(self, context: Any) -> None:
+        names = [analysis.name for analysis in self.analyses]
+        if len(set(names)) != len(names):
+            raise PlanError("Expected each analysis under a name of its own; one name is used twice.")
+        for analysis in self.analyses:
+            analysis.method.check(self.schema)
+
+    @property
+    def dataset(self) -> str:
+        return self.cohort.dataset
+
+    @property
+    def schema(self) -> Schema:
+        return self.cohort.schema
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        return {analysis.name: analysis.method for analysis in self.analyses}
+
+    def reads(self) -> frozenset[str]:
+        """Every column that the plan reads, as "table.column"; for a research table "records.column"."""
+        found: set[str] = set()
+        for node in walk(self.cohort):
+            match node:
+                case RowField():
+                    found.add(f"{node.table}.{node.column}")
+                case PersonField():
+                    found.add(f"person.{node.column}")
+                case BirthDate():
+                    found |= {f"person.{part}_of_birth" for part in ("year", "month", "day")}
+                case RecordField():
+                    found.add(f"records.{node.column}")
+                case PickField():
+                    found.add(f"{node.frame.table}.{node.column}")
+                case Events():
+                    found.add(f"{node.table}.person_id")
+        return frozenset(found)
+
+    def unused(self) -> tuple[str, ...]:
+        """Columns of the cohort that no method reads: asked for, and not needed."""
+        used = {name for method in self.methods.values() for name in method.columns()}
+        return tuple(name for name in self.schema.names if name not in used)
+
+    def explain(self) -> str:
+        """The whole plan in plain English. Any change of meaning changes the words."""
+        lines = [f"Study: {self.title}"] if self.title else []
+        lines += [explain_cohort(self.cohort), "What is worked out:"]
+        for number, analysis in enumerate(self.analyses, 1):
+            lines.append(f"{number}. {analysis.name}: {analysis.method.explain(self.schema)}")
+        return "\n".join(lines)
+
+
+def read_plan(raw: bytes | str) -> Plan:
+    """A plan from its JSON. A plan of a later format is refused with advice rather than misread."""
+    data = parse(raw)
+    came = data.get("format", FORMAT) if isinstance(data, dict) else FORMAT
+    if isinstance(came, int) and came > FORMAT:
+        raise PlanError(
+            f"This plan is of format {came}; this version of Civic Grid reads up to format {FORMAT}. Update it, or "
+            "write the plan with the version installed here."
+        )
+    return Plan.from_bytes(raw)
+
+
+def bind(
+    source: Any, methods: Mapping[str, Method], dictionaries: Mapping[str, Schema], title: str = ""
+) -> Plan:
+    """The complete plan for methods written on a cohort or on a research table's handle.
+
+    `dictionaries` holds the declared schema of every research table that the grid knows, by data set; a handle without
+    types takes them from there. PlanError where a data set or column is not known, naming those that are.
+    """
+    if not isinstance(source, Cohort):
+        source = _table(source, methods, dictionaries)
+    return Plan(
+        title=title,
+        cohort=source,
+        analyses=tuple(Analysis(name=name, method=method) for name, method in methods.items()),
+    )
+
+
+def _table(source: Any, methods: Mapping[str, Method], dictionaries: Mapping[str, Schema]) -> Cohort:
+    name = source if isinstance(source, str) else getattr(source, "name", None)
+    if not isinstance(name, str):
+        raise PlanError(
+            f"A method is run on a cohort or on a data set; {type(source).__name__} came. Write it as, for example, "
+            f"{next(iter(METHODS.values())).__name__}(cg.dataset(\"trial\"))."
+        )
+    schema = getattr(source, "schema", None) or dictionaries.get(name)
+    if schema is None:
+        known = ", ".join(sorted(dictionaries)) or "none"
+        raise PlanError(f"No site of this grid has a research table called {name!r}. It has: {known}.")
+    wanted = {column for method in methods.values() for column in method.columns()}
+    unknown = sorted(wanted - set(schema.names))
+    if unknown:
+        raise PlanError(
+            f"The data set {name!r} has no column {', '.join(map(repr, unknown))}. It has: {', '.join(schema.names)}."
+        )
+    return whole_table(name, schema, [column for column in schema.names if column in wanted])

@@ -16,7 +16,7 @@ from civicgrid.canonical import Node
 from civicgrid.errors import TrustError
 from civicgrid.trust.keys import SigningKey, verify
 
-MAX_SIGNATURES = 1000
+MAX_SIGNATURES = 200
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:

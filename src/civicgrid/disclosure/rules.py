@@ -1,0 +1,151 @@
+"""The rules on what leaves a site: which part may go by itself, and what an open part looks like when it
+goes.
+
+Each function takes one part of a share and the thresholds, and gives back bytes-to-be or a refusal (None);
+nothing here reads a policy or decides whether a part goes open or masked: that is `disclosure.release`.
+
+Under `Thresholds.open()` every part passes exactly as it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, Sums
+from civicgrid.disclosure.suppression import Mask, hide, hide_with_margins, small, with_margins
+from civicgrid.disclosure.thresholds import Thresholds
+
+__all__ = [
+    "UNKNOWN",
+    "Mask",
+    "hide",
+    "hide_with_margins",
+    "model_refusal",
+    "open_counts",
+    "open_histogram",
+    "open_model",
+    "open_sums",
+    "round_counts",
+    "small",
+    "stands_alone",
+    "with_margins",
+]
+
+UNKNOWN = 1 << 40
+"""The upper bound of a count of which nothing is said: above any number of people, and safe to add over
+many sites.
+"""
+
+
+def stands_alone(part: Part, thresholds: Thresholds) -> bool:
+    """Whether this part could leave a site by itself with nothing hidden, merged or rounded.
+
+    Counts and histograms: every cell holds nobody or at least min_cell (then so does every margin). Sums:
+    so does the support of every sum. Models: see `model_refusal`.
+    """
+    if isinstance(part, Counts | Histogram):
+        return not small(part.values, thresholds).any()
+    if isinstance(part, Sums):
+        return not small(part.support, thresholds).any()
+    return model_refusal(part.rows, part.parameters, part.cells(), thresholds) is None
+
+
+def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thresholds) -> str | None:
+    """Which rule a fit of `parameters` coefficients to `rows` people breaks, in words without a count;
+    None if none.
+
+    The sums of a regression are a table in disguise (its score at zero coefficients holds the sums of
+    every cell of every 0/1 column, by outcome), so the cells of the design obey the rule on cells. The
+    other two follow the rules of thumb for regression output in Hundepool et al. (2012) and the ACRO
+    checks: residual degrees of freedom, and parameters few beside the people.
+    """
+    if rows < thresholds.rows_per_parameter * parameters:
+        return f"the model has fewer than {thresholds.rows_per_parameter:g} people for each coefficient"
+    if thresholds.residual_df and rows - parameters < thresholds.residual_df:
+        return f"the model has fewer than {thresholds.residual_df} residual degrees of freedom"
+    if small(cells, thresholds).any():
+        return (
+            "a group that the model tells apart (a level of a category, a yes/no column, or one of these by "
+            f"outcome) has fewer than {thresholds.min_cell} people"
+        )
+    return None
+
+
+def round_counts(values: IntArray, base: int) -> IntArray:
+    """To the nearest multiple of `base`, halves up."""
+    return np.asarray((values + base // 2) // base * base, dtype=np.int64)
+
+
+def open_counts(part: Counts, thresholds: Thresholds) -> tuple[IntArray, Mask]:
+    """The counts rounded, hidden ones as 0, and the mask of the hidden."""
+    hidden = hide(part.values, thresholds)
+    if part.hidden is not None:
+        hidden = hidden | part.hidden
+    return np.where(hidden, 0, round_counts(part.values, thresholds.round_to)), hidden
+
+
+def open_histogram(part: Histogram, thresholds: Thresholds) -> tuple[IntArray, IntArray]:
+    """Bounds on the number of people below each bin's lower end and below infinity, shape (groups, bins + 1).
+
+    Neighbouring bins are merged until each holds nobody or at least min_cell. At an end of a merged bin
+    the bounds are the count rounded down and up; inside it they are those of its ends. Empty bins beyond
+    the lowest and highest values are merged inwards, so that no minimum or maximum shows. A group too
+    small to show, or hidden so that another cannot be worked out from a total, is bounded by 0 and `UNKNOWN`.
+    """
+    groups, bins = part.values.shape
+    low = np.zeros((groups, bins + 1), dtype=np.int64)
+    high = np.zeros((groups, bins + 1), dtype=np.int64)
+    hidden = hide(part.values.sum(axis=1), thresholds)
+    base = thresholds.round_to
+    for group in range(groups):
+        if hidden[group]:
+            high[group, 1:] = UNKNOWN
+            continue
+        below = np.concatenate([[0], np.cumsum(part.values[group])])
+        ends = np.array(_merged_ends(part.values[group], thresholds), dtype=np.int64)
+        place = np.arange(bins + 1)
+        before = ends[np.searchsorted(ends, place, side="right") - 1]
+        after = ends[np.searchsorted(ends, place, side="left")]
+        low[group] = below[before] // base * base
+        high[group] = -(-below[after] // base) * base
+    return low, high
+
+
+def _merged_ends(counts: IntArray, thresholds: Thresholds) -> list[int]:
+    """The bin boundaries (0 to bins) that remain when small bins are merged with their neighbours to the
+    right.
+    """
+    bins = len(counts)
+    if thresholds.min_cell == 0 and not thresholds.zeros:
+        return list(range(bins + 1))
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return [0, bins]
+    ends, held = [0], 0
+    for place in range(int(filled[0]), int(filled[-1]) + 1):
+        held += int(counts[place])
+        if held >= thresholds.min_cell and (held or not thresholds.zeros):
+            ends.append(place + 1)
+            held = 0
+        elif held == 0 and not thresholds.zeros:
+            ends.append(place + 1)
+    while held and len(ends) > 1:
+        closed = ends.pop()
+        held += int(counts[ends[-1] : closed].sum())
+        if held >= thresholds.min_cell:
+            break
+    if ends[-1] != bins:
+        if held == 0 and len(ends) > 1:
+            ends.pop()
+        ends.append(bins)
+    return ends
+
+
+def open_sums(part: Sums, thresholds: Thresholds) -> FloatArray | None:
+    """The sums as they are, or None if too few people stand behind one of them."""
+    return part.values if stands_alone(part, thresholds) else None
+
+
+def open_model(part: ModelSums, thresholds: Thresholds) -> FloatArray | None:
+    """The sums of the pass as they are, or None if the model at this site breaks a rule."""
+    return part.values if stands_alone(part, thresholds) else None

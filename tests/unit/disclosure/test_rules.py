@@ -1,0 +1,227 @@
+"""The rules on shares, judged by an attacker written apart from them: an integer program over tables."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import LinearConstraint, milp
+
+from civicgrid.disclosure.rules import (
+    UNKNOWN,
+    hide,
+    hide_with_margins,
+    open_counts,
+    open_histogram,
+    open_model,
+    open_sums,
+    round_counts,
+    stands_alone,
+    with_margins,
+)
+from civicgrid.disclosure.shapes import Counts, Dimension, Histogram, ModelSums, Sums
+from civicgrid.disclosure.thresholds import Thresholds
+
+SHIPPED = Thresholds()
+OPEN = Thresholds.open()
+
+
+def ints(*values: object) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def dimension(size: int, name: str = "d") -> Dimension:
+    return Dimension(name, tuple(f"level {i}" for i in range(size)))
+
+
+def attack(values: np.ndarray, hidden: np.ndarray, target: tuple[int, ...]) -> int:
+    """How far apart the least and the greatest value of one cell are, over all tables of whole numbers that
+    agree with every shown cell and every shown margin.
+    """
+    cells = list(np.ndindex(values.shape))
+    full = with_margins(values)
+    rows, known = [], []
+    for place in np.ndindex(full.shape):
+        if hidden[place]:
+            continue
+        inside = [
+            float(all(p in (size, c) for p, c, size in zip(place, cell, values.shape, strict=True)))
+            for cell in cells
+        ]
+        rows.append(inside)
+        known.append(float(full[place]))
+    weight = [
+        float(all(p in (size, c) for p, c, size in zip(target, cell, values.shape, strict=True)))
+        for cell in cells
+    ]
+    ends = []
+    for sign in (1.0, -1.0):
+        constraints = LinearConstraint(np.array(rows), known, known) if rows else ()
+        found = milp(sign * np.array(weight), constraints=constraints, integrality=np.ones(len(cells)))
+        if found.status == 3:
+            return 10**6
+        ends.append(sign * found.fun)
+    return round(ends[1] - ends[0])
+
+
+def assert_protected(values: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    hidden = hide_with_margins(values, thresholds)
+    full = with_margins(values)
+    few = (full > 0) & (full < thresholds.min_cell)
+    assert hidden[few].all()
+    for target in np.argwhere(few):
+        if not hidden.all():
+            assert attack(values, hidden, tuple(target)) >= thresholds.interval
+    return hidden
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_attacker_who_knows_the_margins_cannot_narrow_a_small_cell(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(2, 5, size=rng.integers(1, 3)))
+    values = rng.poisson(rng.gamma(0.7, 25, shape)).astype(np.int64)
+    assert_protected(values, SHIPPED)
+
+
+def test_three_dimensions_are_protected_too() -> None:
+    values = np.random.default_rng(3).poisson(14, (2, 3, 2)).astype(np.int64)
+    assert_protected(values, SHIPPED)
+
+
+def test_one_small_cell_takes_the_smallest_neighbour_with_it() -> None:
+    assert hide(ints(5, 100, 200, 12), SHIPPED).tolist() == [True, False, False, True]
+
+
+def test_a_table_without_small_cells_is_shown_whole() -> None:
+    assert not hide(ints([10, 20], [0, 30]), SHIPPED).any()
+
+
+def test_everything_is_hidden_when_the_total_is_small() -> None:
+    assert hide_with_margins(ints(3, 4), SHIPPED).all()
+
+
+def test_a_small_margin_is_hidden_and_cannot_be_worked_out_from_the_others() -> None:
+    hidden = assert_protected(ints([3, 0], [50, 40]), SHIPPED)
+    assert hidden[:, 2].tolist() == [True, True, False]
+
+
+def test_no_more_is_hidden_than_the_best_choice_hides_in_a_small_table() -> None:
+    values = ints([3, 20, 30], [50, 40, 11], [11, 60, 70])
+    hidden = assert_protected(values, SHIPPED)
+    least = min(
+        int(values[mask].sum())
+        for bits in itertools.product((False, True), repeat=8)
+        if (mask := np.array((True, *bits)).reshape(3, 3)).any()
+        and attack(values, np.pad(mask, ((0, 1), (0, 1))), (0, 0)) >= SHIPPED.interval
+    )
+    assert values[hidden[:3, :3]].sum() <= 1.5 * least
+
+
+def test_zeros_are_hidden_where_the_policy_counts_them_as_disclosive() -> None:
+    strict = Thresholds(zeros=True)
+    assert hide(ints(0, 50, 60), strict)[0]
+    assert not hide(ints(0, 50, 60), SHIPPED).any()
+
+
+def test_the_mask_is_the_same_every_time() -> None:
+    values = np.random.default_rng(0).poisson(12, (9, 9)).astype(np.int64)
+    assert (hide(values, SHIPPED) == hide(values, SHIPPED)).all()
+
+
+def test_a_very_large_table_with_a_small_cell_is_hidden_whole() -> None:
+    values = np.full((60, 60), 50, dtype=np.int64)
+    assert not hide(values, SHIPPED).any()
+    values[0, 0] = 1
+    assert hide(values, SHIPPED).all()
+
+
+def test_interval_nought_switches_complementary_suppression_off() -> None:
+    assert hide(ints(5, 100, 12), Thresholds(interval=0)).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(0, 0), (12, 10), (13, 15), (17, 15), (18, 20)])
+def test_counts_are_rounded_to_the_nearest_multiple(value: int, rounded: int) -> None:
+    assert round_counts(ints(value), 5).tolist() == [rounded]
+
+
+def test_open_counts_show_rounded_values_and_nothing_of_what_is_hidden() -> None:
+    values, hidden = open_counts(Counts("c", ints(4, 13, 102), (dimension(3),)), SHIPPED)
+    assert hidden.tolist() == [True, True, False]
+    assert values.tolist() == [0, 0, 100]
+
+
+def test_a_single_number_of_people_is_hidden_below_the_threshold() -> None:
+    few, many = np.array(9, dtype=np.int64), np.array(10, dtype=np.int64)
+    assert open_counts(Counts("n", few), SHIPPED)[1]
+    assert not open_counts(Counts("n", many), SHIPPED)[1]
+    assert not stands_alone(Counts("n", few), SHIPPED)
+    assert stands_alone(Counts("n", many), SHIPPED)
+
+
+def histogram(*rows: list[int]) -> Histogram:
+    values = np.array(rows, dtype=np.int64)
+    return Histogram("h", values, np.arange(values.shape[1] - 1, dtype=np.float64), dimension(len(rows)))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_bounds_of_an_open_histogram_hold_and_give_no_small_bin_away(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(rng.gamma(0.4, 12, (3, 12))).astype(np.int64)
+    low, high = open_histogram(histogram(*counts.tolist()), SHIPPED)
+    below = np.concatenate([np.zeros((3, 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
+    assert ((low <= below) & (below <= high)).all()
+    assert (np.diff(low, axis=1) >= 0).all() and (np.diff(high, axis=1) >= 0).all()
+    exact_low, exact_high = open_histogram(histogram(*counts.tolist()), Thresholds(round_to=1))
+    for group in range(3):
+        known = np.flatnonzero(exact_low[group] == exact_high[group])
+        steps = np.diff(below[group][known])
+        assert not ((steps > 0) & (steps < 10)).any()
+
+
+def test_an_open_histogram_shows_no_minimum_and_no_maximum() -> None:
+    low, high = open_histogram(histogram([0, 0, 20, 20, 0, 0]), Thresholds(round_to=1))
+    assert low.tolist() == [[0, 0, 0, 20, 20, 20, 40]]
+    assert high.tolist() == [[0, 20, 20, 20, 40, 40, 40]]
+
+
+def test_a_group_too_small_to_show_has_unknown_bounds_and_takes_another_with_it() -> None:
+    low, high = open_histogram(histogram([2, 3], [30, 30], [90, 80]), SHIPPED)
+    assert high[0].tolist() == high[1].tolist() == [0, UNKNOWN, UNKNOWN]
+    assert low[0].tolist() == [0, 0, 0]
+    assert low[2].tolist() == high[2].tolist() == [0, 90, 170]
+
+
+def test_an_empty_histogram_has_bounds_of_nought() -> None:
+    low, high = open_histogram(histogram([0, 0]), SHIPPED)
+    assert low.tolist() == high.tolist() == [[0, 0, 0]]
+
+
+def test_sums_leave_open_only_where_enough_people_stand_behind_each() -> None:
+    def sums(*support: int) -> Sums:
+        values = np.ones((len(support), 2))
+        return Sums("s", values, ints(*support), ints(1, 1), dimension(len(support)))
+
+    assert open_sums(sums(10, 0), SHIPPED) is not None
+    assert open_sums(sums(10, 9), SHIPPED) is None
+    assert open_sums(sums(10, 9), OPEN) is not None
+
+
+def model(rows: int, parameters: int, *cells: int) -> ModelSums:
+    return ModelSums("m", np.ones(3), ints(0, 0, 0), rows, parameters, lambda: ints(*cells))
+
+
+def test_a_model_leaves_open_only_with_enough_rows_and_no_small_cell() -> None:
+    assert open_model(model(100, 10, 50, 0), SHIPPED) is not None
+    assert open_model(model(99, 10, 50), SHIPPED) is None
+    assert open_model(model(10, 1, 10), SHIPPED) is None
+    assert open_model(model(100, 10, 50, 3), SHIPPED) is None
+
+
+def test_the_open_thresholds_let_everything_pass_exactly() -> None:
+    assert open_model(model(0, 10, 1), OPEN) is not None
+    values, hidden = open_counts(Counts("c", ints(1, 2, 3), (dimension(3),)), OPEN)
+    assert values.tolist() == [1, 2, 3] and not hidden.any()
+    low, high = open_histogram(histogram([1, 0, 2], [0, 0, 0]), OPEN)
+    assert low.tolist() == high.tolist() == [[0, 1, 1, 3], [0, 0, 0, 0]]
+    assert stands_alone(histogram([1, 0, 2]), OPEN)

@@ -51,7 +51,9 @@ class Envelope(Node):
     @classmethod
     def _some(cls, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
         if not 1 <= len(signatures) <= MAX_SIGNATURES:
-            raise ValueError(f"expected from 1 to {MAX_SIGNATURES} signatures, {len(signatures)} came")
+            raise TrustError(
+                f"Expected from 1 to {MAX_SIGNATURES} signatures on an envelope; {len(signatures)} came."
+            )
         return signatures
 
     @classmethod

@@ -1,0 +1,201 @@
+"""Signed HTTP requests: RFC 9421 (HTTP Message Signatures) with Ed25519 and RFC 9530 (Content-Digest).
+
+Every request, also one without a body, is signed over its method, its full address and the digest of its
+body, with the time, a nonce, the key's id and the tag "civicgrid". The address is the public one, as the
+sender typed it: a server behind a proxy gives `verify` its configured public address with the request's raw
+path and query, never what a Host header says, so that a message for one hub is none for another. Strings and
+bytes in and out: no web framework's types.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from http_message_signatures import (
+    HTTPMessageSignaturesException,
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+)
+from http_message_signatures.algorithms import ED25519
+
+from civicgrid.errors import TrustError, WireError
+from civicgrid.trust.keys import SigningKey, signing_public
+from civicgrid.trust.nonces import Nonces
+
+TAG = "civicgrid"
+COVERED = ("@method", "@target-uri", "content-digest")
+HEADERS = ("content-digest", "signature-input", "signature")
+MAX_HEADER = 2048
+NONCE_LENGTHS = range(16, 65)
+
+
+@dataclass
+class _Message:
+    """The view of a request that the signature library reads."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+def sign(
+    method: str, url: str, body: bytes, key: SigningKey, keyid: str, now: float | None = None
+) -> dict[str, str]:
+    """The three headers to add to a request: Content-Digest, Signature-Input and Signature.
+
+    `url` is absolute and encoded, exactly as it will be sent; `body` is b"" where there is none.
+    """
+    message = _Message(method, url, {})
+    try:
+        prepared = _SIGNER.prepare(
+            message,
+            key_id=keyid,
+            created=dt.datetime.fromtimestamp(time.time() if now is None else now, dt.UTC),
+            nonce=secrets.token_urlsafe(16),
+            label=TAG,
+            tag=TAG,
+            include_alg=False,
+            covered_component_ids=COVERED[:2],
+            body=body,
+        )
+    except HTTPMessageSignaturesException as error:
+        raise WireError(
+            f"This request cannot be signed: {error}. Give an upper-case method and a full address."
+        ) from None
+    # The library's own `apply` parses and builds all of this a second time, for signers that answer much
+    # later.
+    signature = base64.b64encode(key.sign(prepared.signature_base)).decode()
+    message.headers["Signature-Input"] = f"{TAG}={prepared.signature_params}"
+    message.headers["Signature"] = f"{TAG}=:{signature}:"
+    return message.headers
+
+
+def verify(
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    body: bytes,
+    resolve: Callable[[str], str | None],
+    nonces: Nonces,
+    now: float | None = None,
+) -> str:
+    """The id of the key that signed this request, once everything about it holds; the nonce is then used up.
+
+    `resolve` gives the public key for an id, or None. `now` is the time by the clock that counts, in seconds
+    since 1970. TrustError for a signature, WireError for a clock or a message sent twice.
+    """
+    clock = time.time() if now is None else now
+    message = _Message(method, url, _relevant(headers))
+    keys = _Keys(resolve)
+    verifier = _Verifier(keys, clock, nonces.max_skew)
+    try:
+        results = verifier.verify(
+            message,
+            max_age=dt.timedelta(seconds=nonces.max_age),
+            expect_tag=TAG,
+            require_components=COVERED,
+            body=body,
+        )
+    except HTTPMessageSignaturesException as error:
+        if keys.fault is not None:
+            raise keys.fault from None
+        reason = (
+            str(error) or "it was changed on the way, or was signed by another key or for another address"
+        )
+        raise TrustError(
+            f"Expected a request to {url} signed by its sender; this signature does not hold: {reason}. "
+            "Check the hub's address and the key that signs."
+        ) from None
+    if len(results) != 1:
+        raise TrustError(
+            f'Expected one signature tagged "{TAG}"; {len(results)} came. Sign the request once.'
+        )
+    parameters: dict[str, Any] = results[0].parameters
+    nonce, keyid = parameters.get("nonce", ""), str(parameters["keyid"])
+    if len(nonce) not in NONCE_LENGTHS:
+        raise WireError(
+            "Expected a nonce of 16 to 64 characters in the signature. Use this version's client to sign."
+        )
+    nonces.use(keyid, nonce, parameters["created"], clock)
+    return keyid
+
+
+class _Keys(HTTPSignatureKeyResolver):
+    """Keys by id, from their text. Keeps the reason for a failure, since the library gives it as one of its
+    own.
+    """
+
+    def __init__(self, resolve: Callable[[str], str | None]) -> None:
+        self._resolve = resolve
+        self.fault: TrustError | None = None
+
+    def resolve_public_key(self, key_id: str) -> Any:
+        public = self._resolve(key_id)
+        if public is None:
+            self.fault = TrustError(
+                f"No key is registered here under {key_id[:100]!r}. Register the site or person first, or "
+                "check the id."
+            )
+            return None
+        try:
+            return signing_public(public)
+        except TrustError as fault:
+            self.fault = fault
+            return None
+
+
+class _Verifier(HTTPMessageVerifier):
+    """The library's verifier, on the clock that it is given and with the offset in its words."""
+
+    def __init__(self, keys: _Keys, now: float, max_skew: int) -> None:
+        super().__init__(signature_algorithm=ED25519, key_resolver=keys)
+        self._now, self._max_skew = now, max_skew
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:
+        created, expires = sig_input.params.get("created"), sig_input.params.get("expires")
+        if created is None:
+            raise WireError("Expected the time of signing (created) in the signature; there is none.")
+        age = self._now - created
+        if age < -self._max_skew:
+            raise WireError(
+                f"The sender's clock is {-age:.0f} seconds ahead of this one; at most {self._max_skew} are "
+                "accepted. "
+                "Set both clocks (NTP) and send the request again."
+            )
+        if age > max_age.total_seconds():
+            raise WireError(
+                f"This request was signed {age:.0f} seconds ago; at most {max_age.total_seconds():.0f} are "
+                "accepted. "
+                f"If it was just sent, the sender's clock is {age:.0f} seconds behind: set both clocks "
+                "(NTP). "
+                "Then sign it again."
+            )
+        if expires is not None and self._now > expires:
+            raise WireError(f"This request expired {self._now - expires:.0f} seconds ago. Sign it again.")
+
+
+_SIGNER = HTTPMessageSigner(signature_algorithm=ED25519)
+
+
+def _relevant(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers that the signature concerns, repeated lines joined as RFC 9110 (section 5.3) joins them."""
+    found: dict[str, str] = {}
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        lower = name.lower()
+        if lower in HEADERS:
+            found[lower] = f"{found[lower]}, {value}" if lower in found else value
+    missing = [name for name in HEADERS if name not in found]
+    if missing:
+        raise TrustError(
+            f"Expected a signed request; it came without {', '.join(missing)}. Sign it before sending."
+        )
+    if max(len(value) for value in found.values()) > MAX_HEADER:
+        raise WireError(f"Expected at most {MAX_HEADER} characters in each signature header; more came.")
+    return found

@@ -1,0 +1,289 @@
+"""Loading a research table: one row a person, columns as the data dictionary says or as their values suggest.
+
+A value that is not of its column's type, or not among its levels, becomes "missing" in `records` and is written down
+in the set-aside table by row and column. The column that identifies a person is turned into the dense person number
+and kept nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from civicgrid.curation.cast import cast
+from civicgrid.curation.cdm_load import SET_ASIDE
+from civicgrid.curation.dictionary import Dictionary
+from civicgrid.curation.faults import MOST_PER_COLUMN, Faults
+from civicgrid.curation.formats.source import SourceTable, literal, quote
+from civicgrid.curation.inference import MISSING, infer, missing_list
+from civicgrid.curation.persons import first_rows_taken, number_persons, number_rows
+from civicgrid.curation.report import Loaded, TableReport
+from civicgrid.curation.snapshot import ordered_content, snapshot_id
+from civicgrid.query.types import Column, ColumnType, Kind
+
+STAGED = "staged_records"
+
+STORED: dict[Kind, str] = {
+    "bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE", "category": "VARCHAR", "date": "DATE",
+}
+"""How a kind is stored in `records`."""
+
+_TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
+
+_EXPECTED: dict[Kind, str] = {
+    "bool": "not true or false", "int": "not a whole number", "float": "not a number", "date": "not a date",
+    "category": "not among the levels",
+}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A column to be stored: the value and whether it is wrong, as SQL over the source."""
+
+    column: Column
+    value: str
+    wrong: str
+
+
+def load_records(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    source: SourceTable,
+    text_file: bool,
+    dictionary: Dictionary | None,
+) -> Loaded:
+    """Build the data set's schema from the table, or raise DataError with every fault of structure."""
+    faults = Faults()
+    for fault in source.faults:
+        faults.add(fault)
+    faults.raise_if_any(dataset)
+    notes: list[str] = []
+    if dictionary is None:
+        readings = _inferred(connection, source, text_file, notes)
+    else:
+        readings = _declared(source, text_file, dictionary, faults, notes)
+    if not readings and not faults.found:
+        faults.add(source.fault("there is no column that a study could use"))
+    faults.raise_if_any(dataset)
+    key = _person_key(source, dictionary)
+    total = _stage(connection, source, readings, key)
+    _check_persons(connection, source, dictionary, faults)
+    faults.raise_if_any(dataset)
+    numbers = _numbers(connection, dataset, readings, key is not None)
+    schema = quote(dataset)
+    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    connection.execute(f"CREATE SCHEMA {schema}")
+    connection.execute(
+        f'CREATE TABLE {schema}.{SET_ASIDE} ("table" VARCHAR, "row" BIGINT, "column" VARCHAR, reason VARCHAR)'
+    )
+    _write(connection, schema, readings, key is not None, numbers)
+    if numbers is None:
+        first_rows_taken(connection, dataset)
+    values = _set_values_aside(connection, schema, readings, key is not None)
+    report = _account(connection, schema, readings, total, values, notes)
+    columns = tuple(reading.column for reading in readings)
+    described = [(column.name, column.type.canonical().decode()) for column in columns]
+    listed = ", ".join(quote(column.name) for column in columns)
+    held = ordered_content(connection, "records", described, f"SELECT {listed} FROM {schema}.records")
+    connection.execute(f"DROP TABLE temp.{STAGED}")
+    return Loaded(snapshot_id("table", [held]), (report,), tuple(notes), columns)
+
+
+def _numbers(
+    connection: duckdb.DuckDBPyConnection, dataset: str, readings: list[_Reading], keyed: bool
+) -> str | None:
+    """A relation of `_row` and person number; None where rows are simply numbered in order."""
+    rows = f"SELECT * FROM {STAGED} WHERE ({_reason(readings, keyed)}) IS NULL"
+    if keyed:
+        numbers = number_persons(connection, dataset, f"SELECT _key AS key FROM ({rows})", "VARCHAR")
+        return f"(SELECT s._row, p.person_number FROM {STAGED} AS s JOIN {numbers} AS p ON s._key = p.key)"
+    columns = [(r.column.name, r.column.type.kind == "category") for r in readings]
+    return number_rows(connection, dataset, rows, columns)
+
+
+def _inferred(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, text_file: bool, notes: list[str]
+) -> list[_Reading]:
+    readings = []
+    for found in infer(connection, source, text_file):
+        if found.kind is None:
+            notes.append(f"{found.name} was left out: its type cannot be used in a study.")
+            continue
+        place, declared = source.columns[found.key]
+        column = Column(name=found.name, type=ColumnType(kind=found.kind))
+        readings.append(_read(column, place, declared, MISSING if text_file else ()))
+    notes.append("There was no data dictionary: kinds were inferred, categories have no levels, numbers no range.")
+    return readings
+
+
+def _declared(
+    source: SourceTable, text_file: bool, dictionary: Dictionary, faults: Faults, notes: list[str]
+) -> list[_Reading]:
+    readings = []
+    for entry in dictionary.columns:
+        if entry.name.lower() not in source.columns:
+            faults.add(source.fault("the data dictionary declares this column, and it is missing", column=entry.name))
+            continue
+        place, declared = source.columns[entry.name.lower()]
+        codes = entry.missing or (MISSING if text_file else ())
+        readings.append(_read(Column(name=entry.name, type=entry.type), place, declared, codes))
+    if dictionary.person is not None and dictionary.person.lower() not in source.columns:
+        faults.add(source.fault("the person's key is missing", column=dictionary.person))
+    known = {entry.name.lower() for entry in dictionary.columns} | {(dictionary.person or "").lower()}
+    extra = [source.spelled.get(name, name) for name in source.columns if name not in known]
+    if extra:
+        notes.append(f"Left out, since the data dictionary does not declare them: {', '.join(extra)}.")
+    return readings
+
+
+def _read(column: Column, place: str, declared: str, codes: tuple[str, ...]) -> _Reading:
+    """How to read one column as its type."""
+    kind, word = column.type.kind, declared.split("(", 1)[0].upper()
+    numbers = word in ("DOUBLE", "FLOAT", "DECIMAL")
+    text = f"trim(CAST({place} AS VARCHAR))"
+    if numbers:
+        whole = f"{place} = floor({place}) AND abs({place}) < 1e15"
+        text = f"(CASE WHEN {whole} THEN CAST(CAST({place} AS BIGINT) AS VARCHAR) ELSE {text} END)"
+    given = f"CASE WHEN {text} IN ({missing_list(codes)}) THEN NULL ELSE {place} END" if codes else place
+    if kind in ("int", "float", "date"):
+        if kind == "int" and word == "BOOLEAN":
+            return _Reading(column, f"CAST({place} AS BIGINT)", "false")
+        read = cast(given, declared, "float" if kind == "float" else "int" if kind == "int" else "date")
+        return _Reading(column, read.value, read.wrong)
+    there = f"nullif({text}, '')" + (f" NOT IN ({missing_list(codes)})" if codes else " IS NOT NULL")
+    present = f"coalesce({there}, false)" + (f" AND NOT isnan({place})" if word in ("DOUBLE", "FLOAT") else "")
+    if kind == "bool":
+        if word == "BOOLEAN":
+            return _Reading(column, place, "false")
+        value = f"CASE WHEN lower({text}) IN ({_TRUE}) THEN true WHEN lower({text}) IN ({_FALSE}) THEN false END"
+        value = f"CASE WHEN {present} THEN {value} END"
+        return _Reading(column, value, f"({present}) AND ({value}) IS NULL")
+    if not column.type.levels:
+        return _Reading(column, f"CASE WHEN {present} THEN {text} END", "false")
+    inside = f"{text} IN ({missing_list(column.type.levels)})"
+    return _Reading(column, f"CASE WHEN {present} AND {inside} THEN {text} END", f"({present}) AND NOT ({inside})")
+
+
+def _person_key(source: SourceTable, dictionary: Dictionary | None) -> str | None:
+    if dictionary is None or dictionary.person is None:
+        return None
+    place = source.columns[dictionary.person.lower()][0]
+    return f"nullif(trim(CAST({place} AS VARCHAR)), '')"
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, readings: list[_Reading], key: str | None
+) -> int:
+    """Copy the table into its types; how many rows it has."""
+    chosen = [f"{source.row} AS _row", f"{key or 'NULL::VARCHAR'} AS _key"]
+    for index, reading in enumerate(readings):
+        stored = STORED[reading.column.type.kind]
+        chosen.append(f"CAST({reading.value} AS {stored}) AS {quote(reading.column.name)}")
+        if reading.wrong != "false":
+            chosen.append(f"coalesce({reading.wrong}, false) AS _wrong_{index}")
+    connection.execute(f"CREATE TEMP TABLE {STAGED} AS SELECT {', '.join(chosen)} FROM {source.relation}")
+    return int(connection.execute(f"SELECT count(*) FROM {STAGED}").fetchall()[0][0])
+
+
+def _check_persons(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, dictionary: Dictionary | None, faults: Faults
+) -> None:
+    if dictionary is None or dictionary.person is None:
+        return
+    found = connection.execute(
+        f"SELECT _row, count(*) OVER () FROM {STAGED} WHERE _key IS NOT NULL "
+        f"QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _row) > 1 ORDER BY _row LIMIT {MOST_PER_COLUMN}"
+    ).fetchall()
+    for row, _ in found:
+        what = "this person has come before; a research table has one row a person"
+        faults.add(source.fault(what, row, dictionary.person))
+    if found:
+        faults.more(found[0][1] - len(found))
+
+
+def _reason(readings: list[_Reading], keyed: bool) -> str:
+    """SQL for why a staged row is set aside, or NULL."""
+    right = [f"NOT _wrong_{index}" for index, reading in enumerate(readings) if reading.wrong != "false"]
+    empty = [*right, *(f"{quote(reading.column.name)} IS NULL" for reading in readings)]
+    cases = [f"WHEN _key IS NULL AND {' AND '.join(empty)} THEN 'a blank row'"]
+    if keyed:
+        cases.append("WHEN _key IS NULL THEN 'it names no person'")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, schema: str, readings: list[_Reading], keyed: bool, numbers: str | None
+) -> None:
+    """Fill `records` in the order of the file, and the set-aside table with whole rows."""
+    names = ", ".join(quote(reading.column.name) for reading in readings)
+    typed = ", ".join(f"{quote(r.column.name)} {STORED[r.column.type.kind]}" for r in readings)
+    reason = _reason(readings, keyed)
+    connection.execute(f"CREATE TABLE {schema}.records (person_number INTEGER NOT NULL, {typed})")
+    if numbers is None:
+        connection.execute(
+            f"INSERT INTO {schema}.records SELECT row_number() OVER () - 1, {names} FROM {STAGED} "
+            f"WHERE ({reason}) IS NULL"
+        )
+    else:
+        connection.execute(
+            f"INSERT INTO {schema}.records SELECT person_number, {names} FROM {STAGED} "
+            f"JOIN {numbers} USING (_row) WHERE ({reason}) IS NULL ORDER BY _row"
+        )
+    connection.execute(
+        f"INSERT INTO {schema}.{SET_ASIDE} SELECT 'records', _row + 1, NULL, reason FROM "
+        f"(SELECT _row, {reason} AS reason FROM {STAGED}) WHERE reason IS NOT NULL ORDER BY _row"
+    )
+
+
+def _set_values_aside(
+    connection: duckdb.DuckDBPyConnection, schema: str, readings: list[_Reading], keyed: bool
+) -> dict[str, int]:
+    """Write down the values that became missing, by row and column; how many of each."""
+    asked = [(i, r) for i, r in enumerate(readings) if r.wrong != "false"]
+    if not asked:
+        return {}
+    kept = f"({_reason(readings, keyed)}) IS NULL"
+    counts = connection.execute(
+        f"SELECT {', '.join(f'count(*) FILTER (WHERE _wrong_{i} AND {kept})' for i, _ in asked)} FROM {STAGED}"
+    ).fetchall()[0]
+    values = {}
+    for (index, reading), count in zip(asked, counts, strict=True):
+        if not count:
+            continue
+        name, reason = reading.column.name, _EXPECTED[reading.column.type.kind]
+        connection.execute(
+            f"INSERT INTO {schema}.{SET_ASIDE} SELECT 'records', _row + 1, ?, ? FROM {STAGED} "
+            f"WHERE _wrong_{index} AND {kept} ORDER BY _row",
+            [name, reason],
+        )
+        values[f"{name}: {reason}"] = count
+    return values
+
+
+def _account(
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    readings: list[_Reading],
+    total: int,
+    values: dict[str, int],
+    notes: list[str],
+) -> TableReport:
+    """Count what went where, and note the numbers outside their range."""
+    loaded = connection.execute(f"SELECT count(*) FROM {schema}.records").fetchall()[0][0]
+    aside = connection.execute(
+        f'SELECT reason, count(*) FROM {schema}.{SET_ASIDE} WHERE "column" IS NULL GROUP BY 1 ORDER BY 2 DESC, 1'
+    ).fetchall()
+    for reading in readings:
+        type_ = reading.column.type
+        if type_.low is None:
+            continue
+        outside = connection.execute(
+            f"SELECT count(*) FROM {schema}.records WHERE {quote(reading.column.name)} NOT BETWEEN ? AND ?",
+            [type_.low, type_.high],
+        ).fetchall()[0][0]
+        if outside:
+            notes.append(
+                f"{reading.column.name}: {outside:,} values lie outside the dictionary's range; they were kept."
+            )
+    return TableReport("records", total, loaded, dict(aside), values)

@@ -1,0 +1,245 @@
+"""A node's own database: one DuckDB file, one schema for each data set.
+
+An OMOP data set holds the CDM's tables, `"<data set>"."person"` and so on; a research table is
+`"<data set>"."records"`. Every row of a person carries `person_number`, a small dense integer; the site's own person
+id stands in `person` alone, and a research table's key nowhere in the data set: what a study reads cannot name
+anybody, and joins and person sets are over small integers.
+
+A load happens in one transaction: readers see the old data set until it commits, and a fault or a crash leaves the
+old one in place.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import duckdb
+import pyarrow as pa
+
+from civicgrid.canonical import Node
+from civicgrid.curation.cdm_load import RepeatedIds, load_cdm
+from civicgrid.curation.dictionary import Dictionary
+from civicgrid.curation.formats import open_cdm
+from civicgrid.curation.formats.source import quote
+from civicgrid.curation.persons import HOME
+from civicgrid.curation.records import load_records
+from civicgrid.curation.records_source import open_records
+from civicgrid.curation.report import Loaded, LoadReport
+from civicgrid.errors import CivicGridError, DataError
+from civicgrid.query.types import Column, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["omop", "table"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog"}
+
+
+class DataSet(Node):
+    """A data set as others may know it. Nothing here tells how many people it holds or who they are."""
+
+    name: str
+    kind: Kind
+    snapshot: str
+    columns: tuple[Column, ...] = ()
+    tables: tuple[str, ...] = ()
+    """For OMOP: the tables that the load held. The others exist too, empty; a study that reads one should be told."""
+
+    @property
+    def schema(self) -> Schema | None:  # type: ignore[override]
+        """The columns of a research table; None for OMOP, whose columns are `omop.cdm.CDM`."""
+        return Schema(columns=self.columns) if self.kind == "table" else None
+
+
+def check_name(name: str) -> str:
+    """A data set's name as it may be, or a DataError that says how it should look."""
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise DataError(
+            "Expected a data set name of at most 63 lower-case letters, digits, '-' and '_' that begins with a letter "
+            f"and is none of {', '.join(sorted(_RESERVED))}; {name[:80]!r} came. Choose another."
+        )
+    return name
+
+
+class Store:
+    """One node's data sets. `path` is a DuckDB file, made if it is not there; None keeps everything in memory."""
+
+    def __init__(self, path: Path | str | None = None, memory: str | None = None) -> None:
+        self.path = Path(path) if path is not None else None
+        self._loading = threading.Lock()
+        self._scratch: str | None = None
+        try:
+            self._connection = duckdb.connect(str(self.path) if self.path else ":memory:")
+        except duckdb.Error as error:
+            raise DataError(
+                f"The store {self.path} could not be opened ({type(error).__name__}). Expected a DuckDB file that no "
+                "other program has open. Stop the node that uses it, or check the path and its permissions."
+            ) from None
+        if self.path is None:
+            self._scratch = tempfile.mkdtemp(prefix="civicgrid-")
+            self._connection.execute("SET temp_directory = ?", [self._scratch])
+        if memory is not None:
+            self._connection.execute("SET memory_limit = ?", [memory])
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(HOME)}")
+        self._connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {quote(HOME)}.data_sets "
+            "(name VARCHAR PRIMARY KEY, record VARCHAR NOT NULL, loaded_at TIMESTAMP NOT NULL)"
+        )
+
+    def load_omop(
+        self, name: str, source: Path | str, *, repeated_ids: RepeatedIds | None = None, schema: str | None = None
+    ) -> LoadReport:
+        """Load a CDM from a DuckDB file, or a folder of CSV or Parquet files, in place of what `name` held.
+
+        `schema` chooses among several in a DuckDB file. `repeated_ids` says what to do about event ids that come
+        twice (docs/decisions/repeated-event-ids.md). Raises DataError, and loads nothing, on a fault of structure.
+        """
+        path = Path(source)
+        if self.path is not None and path.exists() and self.path.exists() and path.samefile(self.path):
+            raise DataError(f"{path.name} is this store's own file. Give the file that the data comes from.")
+
+        def build(connection: duckdb.DuckDBPyConnection) -> Loaded:
+            opened = open_cdm(connection, path, schema)
+            closing.append(opened.close)
+            return load_cdm(connection, name, opened, repeated_ids)
+
+        closing: list[Callable[[], object]] = []
+        return self._load(check_name(name), "omop", build, closing)
+
+    def load_table(
+        self,
+        name: str,
+        source: Path | str | pd.DataFrame | pa.Table,
+        dictionary: Dictionary | None = None,
+    ) -> LoadReport:
+        """Load a research table, one row a person, from a CSV or Parquet file, a DataFrame or an Arrow table.
+
+        With a dictionary, its columns and types hold, and values outside them are set aside. Without, the kinds
+        are inferred, and categories have no levels and numbers no range.
+        """
+
+        def build(connection: duckdb.DuckDBPyConnection) -> Loaded:
+            opened, text_file, close = open_records(connection, source)
+            closing.append(close)
+            return load_records(connection, name, opened, text_file, dictionary)
+
+        closing: list[Callable[[], object]] = []
+        return self._load(check_name(name), "table", build, closing)
+
+    def datasets(self) -> tuple[DataSet, ...]:
+        """Every data set, by name."""
+        rows = self.cursor().execute(f"SELECT record FROM {quote(HOME)}.data_sets ORDER BY name").fetchall()
+        return tuple(DataSet.from_bytes(record) for (record,) in rows)
+
+    def dataset(self, name: str) -> DataSet:
+        """The data set of this name; DataError with the names there are."""
+        for found in self.datasets():
+            if found.name == name:
+                return found
+        have = ", ".join(found.name for found in self.datasets()) or "none yet; load one first"
+        raise DataError(f"There is no data set {name!r} here. There is: {have}.")
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same database, for one thread to read with."""
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Write everything out and let go of the file."""
+        self._connection.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(
+        self,
+        name: str,
+        kind: Kind,
+        build: Callable[[duckdb.DuckDBPyConnection], Loaded],
+        closing: list[Callable[[], object]],
+    ) -> LoadReport:
+        started = time.perf_counter()
+        with self._loading, self._transaction(name, closing) as connection:
+            before = next((found for found in self.datasets() if found.name == name), None)
+            if before is not None and before.kind != kind:
+                raise DataError(
+                    f"The data set {name!r} is {_words(before.kind)}; {_words(kind)} came. Choose another name."
+                )
+            loaded = build(connection)
+            changed = before is None or before.snapshot != loaded.snapshot
+            record = DataSet(
+                name=name, kind=kind, snapshot=loaded.snapshot, columns=loaded.columns,
+                tables=tuple(report.table for report in loaded.tables) if kind == "omop" else (),
+            )
+            if changed:
+                connection.execute(
+                    f"INSERT OR REPLACE INTO {quote(HOME)}.data_sets VALUES (?, ?, ?)",
+                    [name, record.canonical().decode(), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
+                )
+                connection.execute("COMMIT")
+            else:
+                connection.execute("ROLLBACK")
+        return LoadReport(
+            dataset=name, kind=kind, snapshot=loaded.snapshot, changed=changed,
+            seconds=time.perf_counter() - started, tables=loaded.tables, notes=loaded.notes,
+        )
+
+    @contextmanager
+    def _transaction(
+        self, name: str, closing: list[Callable[[], object]]
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection inside a transaction that is rolled back on any fault, whose words are then made safe."""
+        connection = self.cursor()
+        open_ = False
+        try:
+            connection.execute("BEGIN")
+            open_ = True
+            yield connection
+            open_ = False
+        except CivicGridError:
+            raise
+        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError, MemoryError) as error:
+            raise DataError(
+                f"The data set {name!r} was not loaded: there was not enough room on disk or in memory "
+                f"({type(error).__name__}). What was loaded before is untouched. Free some space where the store and "
+                "its temporary files are, and load again."
+            ) from None
+        except duckdb.Error as error:
+            # DuckDB quotes the values it stumbled over: its message goes no further.
+            raise DataError(
+                f"The data set {name!r} was not loaded: the database refused the source ({type(error).__name__}). "
+                "What was loaded before is untouched. Check that the source is complete and of the expected format."
+            ) from None
+        finally:
+            if open_:
+                _quietly(lambda: connection.execute("ROLLBACK"))
+            for close in closing:
+                _quietly(close)
+            connection.close()
+
+
+def _quietly(act: Callable[[], object]) -> None:
+    """Clean up after a fault without hiding it behind a second one."""
+    try:
+        act()
+    except duckdb.Error:
+        return
+
+
+def _words(kind: Kind) -> str:
+    return "an OMOP database" if kind == "omop" else "a research table"

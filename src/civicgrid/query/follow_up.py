@@ -33,7 +33,8 @@ def worked_out(field: FollowUpField) -> Series:
     closed = others[0] if len(others) == 1 else Extreme(which="smallest", parts=tuple(others))
     end = Extreme(which="smallest", parts=tuple(ends.values()))
     in_time = IfNull(part=Compare(op=">=", left=closed, right=plan.start), otherwise=Value(of="bool", value=True))
-    known = And(parts=(Not(part=IsNull(part=plan.start)), Not(part=IsNull(part=end)), in_time))
+    must = [plan.start, end] + ([plan.observed_until] if plan.observed_until is not None else [])
+    known = And(parts=(*(Not(part=IsNull(part=series)) for series in must), in_time))
     return Case(whens=(When(condition=known, then=_part(field, ends, end)),))
 
 

@@ -634,8 +634,8 @@ class FollowUp(PlanNode):
 
     An event counts from `first_day` days after the start and up to the day observation ends, that day included. The
     end is the earliest of the event, death, the end of observation, the end of the study and `max_days` after the
-    start, leaving out what is missing. Without a start, or where all of these are missing or observation ends before
-    the start, every part is missing.
+    start, leaving out what is missing. Every part is missing for a person without a start, or whose end of observation
+    is asked for and missing, or falls before the start, or for whom all of these dates are missing.
     """
 
     start: Series

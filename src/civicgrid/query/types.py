@@ -89,6 +89,11 @@ class Schema(Node):
         have = ", ".join(column.name for column in self.columns) or "none"
         raise PlanError(f"There is no column {name!r}. The table has: {have}.")
 
+    @classmethod
+    def of(cls, types: dict[str, ColumnType]) -> Schema:
+        """A schema from names and types, in their order."""
+        return cls(columns=tuple(Column(name=name, type=type_) for name, type_ in types.items()))
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)

@@ -25,16 +25,22 @@ class OutputColumn(PlanNode):
 
     def check(self) -> None:
         if not COLUMN_NAME.fullmatch(self.name):
-            raise PlanError(f"Expected a column name of 1 to 63 letters, digits and _; {self.name!r} came. Rename it.")
+            raise PlanError(
+                f"Expected a column name of 1 to 63 letters, digits and _; {self.name!r} came. Rename it."
+            )
         if self.series.rows_of is not None:
             raise PlanError(
                 f"Column {self.name!r} has many values a person: the rows of {self.series.rows_of}. "
                 "Use first_for_person(), exists_for_person(), count_for_person() or an aggregate."
             )
         if self.series.returns.kind == "text":
-            raise PlanError(f"Column {self.name!r} is text, which cannot leave. Use to_category({{value: level}}).")
+            raise PlanError(
+                f"Column {self.name!r} is text, which cannot leave. Use to_category({{value: level}})."
+            )
         if self.series.returns.kind == "category" and not self.series.returns.levels:
-            raise PlanError(f"Column {self.name!r} is a category without levels. Declare them in the data dictionary.")
+            raise PlanError(
+                f"Column {self.name!r} is a category without levels. Declare them in the data dictionary."
+            )
         _ = self.type
 
     @property
@@ -60,20 +66,31 @@ class Cohort(PlanNode):
 
     def check(self) -> None:
         printable("a data set's name", self.dataset)
-        expect("A population", self.population.returns, ("bool",), "Give a comparison, or exists_for_person().")
+        expect(
+            "A population", self.population.returns, ("bool",), "Give a comparison, or exists_for_person()."
+        )
         if self.population.rows_of is not None:
-            raise PlanError("A population needs one answer for each person. Use exists_for_person() on the frame.")
+            raise PlanError(
+                "A population needs one answer for each person. Use exists_for_person() on the frame."
+            )
         names = [column.name for column in self.columns]
         lowered = [name.lower() for name in names]
         if len(set(lowered)) != len(lowered):
-            raise PlanError("Expected each column name once (capitals do not count); one came twice. Rename it.")
+            raise PlanError(
+                "Expected each column name once (capitals do not count); one came twice. Rename it."
+            )
         if "person_number" in lowered:
             raise PlanError("The column name person_number is taken. Choose another.")
         for node in walk(self):
-            foreign = isinstance(node, RecordField) if self.source == "omop" else isinstance(
-                node, Events | PersonField | BirthDate)
+            foreign = (
+                isinstance(node, RecordField)
+                if self.source == "omop"
+                else isinstance(node, Events | PersonField | BirthDate)
+            )
             if foreign:
-                raise PlanError("A cohort reads either OMOP tables or a research table, not both. Write two cohorts.")
+                raise PlanError(
+                    "A cohort reads either OMOP tables or a research table, not both. Write two cohorts."
+                )
 
     @property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's `schema` is deprecated and unused
@@ -82,6 +99,8 @@ class Cohort(PlanNode):
 
 def whole_table(dataset: str, schema: Schema, names: Sequence[str]) -> Cohort:
     """Everyone in a research table with these of its columns, as the schema declares them."""
-    columns = tuple(OutputColumn(name=name, series=RecordField(column=name, type=schema[name])) for name in names)
+    columns = tuple(
+        OutputColumn(name=name, series=RecordField(column=name, type=schema[name])) for name in names
+    )
     everyone = Value(of="bool", value=True)
     return Cohort(dataset=dataset, source="records", population=everyone, columns=columns)

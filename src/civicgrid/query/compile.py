@@ -1,8 +1,9 @@
-"""A cohort as a short sequence of named steps, each one SQLGlot tree that any engine can write in its own dialect.
+"""A cohort as a short sequence of named steps, each one SQLGlot tree that any engine can write in its own
+dialect.
 
-A step gives one row a person (a picked row, a set of aggregates), one row an event (a washout) or one row a concept.
-A step is made once however often the plan uses it. The last query joins the steps to the persons; where a cohort needs
-no step it is a plain projection of one table.
+A step gives one row a person (a picked row, a set of aggregates), one row an event (a washout) or one row a
+concept. A step is made once however often the plan uses it. The last query joins the steps to the persons;
+where a cohort needs no step it is a plain projection of one table.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from civicgrid.query.types import ColumnType
 ROW, BASE = "e", "p"
 SENTINEL = -(2**62)
 REDUCTIONS = (
-    nodes.PickField, nodes.Exists, nodes.CountRows, nodes.Aggregate, nodes.PersonField, nodes.BirthDate,
+    nodes.PickField,
+    nodes.Exists,
+    nodes.CountRows,
+    nodes.Aggregate,
+    nodes.PersonField,
+    nodes.BirthDate,
     nodes.FollowUpField,
 )
 
@@ -49,8 +55,8 @@ class Places:
 class Compiled:
     """The steps in the order to run them, and the last query: one row a person.
 
-    `columns` are the last query's projections by name, PERSON first. `base` is the one table it reads, under the alias
-    BASE, when it reads no other.
+    `columns` are the last query's projections by name, PERSON first. `base` is the one table it reads, under
+    the alias BASE, when it reads no other.
     """
 
     steps: tuple[Step, ...]
@@ -61,7 +67,9 @@ class Compiled:
 
     def select(self, names: list[str]) -> exp.Select:
         """The last query with these columns only."""
-        return self.last.copy().select(*(exp.alias_(self.columns[name].copy(), name, quoted=True) for name in names))
+        return self.last.copy().select(
+            *(exp.alias_(self.columns[name].copy(), name, quoted=True) for name in names)
+        )
 
 
 def compile_cohort(cohort: Cohort, places: Places) -> Compiled:
@@ -284,7 +292,9 @@ class _Compiler:
         inside = _Scope(self, ROW)
         source, conditions = self.rows(frame.source, inside)
         all_rows = self.draft(
-            ("rows", frame.source), f"rows_of_{frame.table}", inside,
+            ("rows", frame.source),
+            f"rows_of_{frame.table}",
+            inside,
             lambda draft: inside.finish(exp.select(every), source, conditions),
         )
         day = exp.alias_(column(date, ROW), "day", quoted=True)
@@ -292,17 +302,22 @@ class _Compiler:
         dated = dated.from_(exp.alias_(self.places.step(all_rows.name), ROW, quoted=True, table=True))
         dated = dated.where(exp.Not(this=exp.Paren(this=is_null(column(date, ROW)))))
         before = exp.Window(
-            this=exp.Lag(this=column("day", "dated")), partition_by=[column(PERSON, "dated")],
+            this=exp.Lag(this=column("day", "dated")),
+            partition_by=[column(PERSON, "dated")],
             order=exp.Order(expressions=[exp.Ordered(this=column("day", "dated"), nulls_first=False)]),
         )
-        days = exp.select(column(PERSON, "dated"), column("day", "dated"), exp.alias_(before, "before", quoted=True))
+        days = exp.select(
+            column(PERSON, "dated"), column("day", "dated"), exp.alias_(before, "before", quoted=True)
+        )
         days = days.from_(dated.subquery(exp.to_identifier("dated", quoted=True)))
         start = moved(column("day", "days"), whole(-frame.days), "days")
         clear = exp.Or(
             this=exp.Paren(this=is_null(column("before", "days"))),
             expression=exp.Paren(this=exp.LT(this=column("before", "days"), expression=start)),
         )
-        kept: list[exp.Expr] = [clear, self.observed(start, column("day", "days"))] if frame.observed else [clear]
+        kept: list[exp.Expr] = (
+            [clear, self.observed(start, column("day", "days"))] if frame.observed else [clear]
+        )
         on = exp.and_(
             exp.EQ(this=column(PERSON, "days"), expression=column(PERSON, ROW)),
             exp.EQ(this=column("day", "days"), expression=column(date, ROW)),
@@ -312,20 +327,28 @@ class _Compiler:
 
         def build(draft: _Draft) -> exp.Query:
             select = exp.select(every).from_(
-                exp.alias_(self.places.step(all_rows.name), ROW, quoted=True, table=True))
-            return select.join(days.subquery(exp.to_identifier("days", quoted=True)), on=on).where(all_of(kept))
+                exp.alias_(self.places.step(all_rows.name), ROW, quoted=True, table=True)
+            )
+            return select.join(days.subquery(exp.to_identifier("days", quoted=True)), on=on).where(
+                all_of(kept)
+            )
 
         return self.draft(frame, f"new_{frame.table}", scope, build)
 
     def observed(self, start: exp.Expr, end: exp.Expr) -> exp.Expr:
         """Whether an observation period covers these days of the row's person."""
         period = exp.select(whole(1)).from_(
-            exp.alias_(self.table("observation_period"), "o", quoted=True, table=True))
-        period = period.where(all_of([
-            exp.EQ(this=column(PERSON, "o"), expression=column(PERSON, ROW)),
-            exp.LTE(this=column("observation_period_start_date", "o"), expression=start.copy()),
-            exp.GTE(this=column("observation_period_end_date", "o"), expression=end.copy()),
-        ]))
+            exp.alias_(self.table("observation_period"), "o", quoted=True, table=True)
+        )
+        period = period.where(
+            all_of(
+                [
+                    exp.EQ(this=column(PERSON, "o"), expression=column(PERSON, ROW)),
+                    exp.LTE(this=column("observation_period_start_date", "o"), expression=start.copy()),
+                    exp.GTE(this=column("observation_period_end_date", "o"), expression=end.copy()),
+                ]
+            )
+        )
         return exp.Exists(this=period)
 
     def concept_set(self, concepts: nodes.ConceptSet) -> _Draft:
@@ -340,7 +363,11 @@ class _Compiler:
                 return included
             inside = included.subquery(exp.to_identifier("included", quoted=True))
             out = exp.In(this=column("concept_id", "included"), query=exp.Subquery(this=excluded))
-            kept = exp.select(column("concept_id", "included")).from_(inside).where(exp.Not(this=exp.Paren(this=out)))
+            kept = (
+                exp.select(column("concept_id", "included"))
+                .from_(inside)
+                .where(exp.Not(this=exp.Paren(this=out)))
+            )
             # Never empty: SQL calls a missing value in an empty set "no", in any other set "missing".
             return exp.union(kept, _id_row([SENTINEL]), distinct=True)
 
@@ -354,8 +381,11 @@ class _Compiler:
             return tree
         below = exp.cast(column("descendant_concept_id", "a"), "bigint")
         descendants = exp.select(exp.alias_(below, "concept_id", quoted=True)).from_(
-            exp.alias_(self.table("concept_ancestor"), "a", quoted=True, table=True))
-        is_below = exp.In(this=column("ancestor_concept_id", "a"), expressions=[whole(root) for root in roots])
+            exp.alias_(self.table("concept_ancestor"), "a", quoted=True, table=True)
+        )
+        is_below = exp.In(
+            this=column("ancestor_concept_id", "a"), expressions=[whole(root) for root in roots]
+        )
         known = exp.Not(this=exp.Paren(this=is_null(column("descendant_concept_id", "a"))))
         return exp.union(tree, descendants.where(all_of([is_below, known])), distinct=True)
 

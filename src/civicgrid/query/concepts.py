@@ -1,4 +1,6 @@
-"""The wording of concept sets: a name, OMOP concept ids, with what lies below them or without, some taken out."""
+"""The wording of concept sets: a name, OMOP concept ids, with what lies below them or without, some taken
+out.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,19 @@ class Concepts:
 
     def with_descendants(self) -> Concepts:
         """Every concept that was put in, and all that the site's vocabulary puts below it."""
-        return self._with(tuple(
-            one if one.excluded else nodes.Concept(id=one.id, descendants=True) for one in self.node.concepts
-        ))
+        return self._with(
+            tuple(
+                one if one.excluded else nodes.Concept(id=one.id, descendants=True)
+                for one in self.node.concepts
+            )
+        )
 
     def excluding(self, *out: int | Concepts) -> Concepts:
         """Without these ids, or without another set (with its descendants if it has them). Taking out wins."""
         taken = [
             nodes.Concept(id=one.id, descendants=one.descendants, excluded=True)
-            for item in out for one in (item.node.concepts if isinstance(item, Concepts) else concepts([item]))
+            for item in out
+            for one in (item.node.concepts if isinstance(item, Concepts) else concepts([item]))
         ]
         return self._with(self.node.concepts + tuple(taken))
 
@@ -42,8 +48,8 @@ def concepts(ids: list[int]) -> tuple[nodes.Concept, ...]:
     for one in ids:
         if not isinstance(one, int) or isinstance(one, bool) or one < 0:
             raise PlanError(
-                f"Expected OMOP concept ids, which are whole numbers such as 1118084; {type(one).__name__} came. "
-                "Look the id up in Athena (athena.ohdsi.org)."
+                f"Expected OMOP concept ids, which are whole numbers such as 1118084; "
+                f"{type(one).__name__} came. Look the id up in Athena (athena.ohdsi.org)."
             )
     return tuple(nodes.Concept(id=one) for one in ids)
 

@@ -1,7 +1,7 @@
 """A series as one SQL expression: a SQLGlot tree, never text, so that no name or value can become syntax.
 
-What a series needs from elsewhere (a person's picked row, a count, a concept set) it asks of the `Scope` it is
-written in; `query.compile` answers with a column of a step.
+What a series needs from elsewhere (a person's picked row, a count, a concept set) it asks of the `Scope` it
+is written in; `query.compile` answers with a column of a step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from civicgrid.query import nodes
 from civicgrid.query.follow_up import worked_out
 from civicgrid.query.kinds import SeriesType
 
-SQL_TYPE = {"bool": "boolean", "int": "bigint", "float": "double", "date": "date", "category": "text", "text": "text"}
+SQL_TYPE = {
+    "bool": "boolean",
+    "int": "bigint",
+    "float": "double",
+    "date": "date",
+    "category": "text",
+    "text": "text",
+}
 
 
 class Scope(Protocol):
@@ -59,7 +66,9 @@ def operand(node: nodes.SeriesNode, scope: Scope) -> exp.Expr:
 
 
 def bracketed(tree: exp.Expr) -> exp.Expr:
-    simple = isinstance(tree, exp.Column | exp.Literal | exp.Cast | exp.Paren | exp.Boolean | exp.Case | exp.Coalesce)
+    simple = isinstance(
+        tree, exp.Column | exp.Literal | exp.Cast | exp.Paren | exp.Boolean | exp.Case | exp.Coalesce
+    )
     return tree if simple else exp.Paren(this=tree)
 
 
@@ -83,22 +92,30 @@ def is_null(tree: exp.Expr) -> exp.Expr:
 
 
 def whole(number: int) -> exp.Expr:
-    return exp.Literal.number(number) if number >= 0 else exp.Paren(this=exp.Neg(this=exp.Literal.number(-number)))
+    return (
+        exp.Literal.number(number)
+        if number >= 0
+        else exp.Paren(this=exp.Neg(this=exp.Literal.number(-number)))
+    )
 
 
-def case(arms: Sequence[tuple[exp.Expr, exp.Expr]], otherwise: exp.Expr | None = None,
-         of: exp.Expr | None = None) -> exp.Expr:
+def case(
+    arms: Sequence[tuple[exp.Expr, exp.Expr]], otherwise: exp.Expr | None = None, of: exp.Expr | None = None
+) -> exp.Expr:
     ifs = [exp.If(this=condition, true=value) for condition, value in arms]
     return exp.Case(this=of, ifs=ifs, default=otherwise)
 
 
 def moved(date: exp.Expr, amount: exp.Expr, unit: str) -> exp.Expr:
     """A date plus so many days, months or years, as a date."""
-    step = exp.DateAdd(this=bracketed(date), expression=bracketed(amount), unit=exp.Var(this=unit.upper().rstrip("S")))
+    step = exp.DateAdd(
+        this=bracketed(date), expression=bracketed(amount), unit=exp.Var(this=unit.upper().rstrip("S"))
+    )
     return exp.cast(step, "date")
 
 
 # --- values and columns
+
 
 @_write.register
 def _(node: nodes.Value, scope: Scope) -> exp.Expr:
@@ -157,6 +174,7 @@ def _between(column: exp.Expr, low: int, high: int) -> exp.Expr:
 
 # --- logic
 
+
 @_write.register
 def _(node: nodes.And, scope: Scope) -> exp.Expr:
     return all_of([_write(part, scope) for part in node.parts])
@@ -181,7 +199,12 @@ def _(node: nodes.IsNull, scope: Scope) -> exp.Expr:
 
 
 COMPARE: dict[str, type[exp.Binary]] = {
-    "==": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE,
+    "==": exp.EQ,
+    "!=": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
 }
 
 
@@ -207,6 +230,7 @@ def _(node: nodes.InConceptSet, scope: Scope) -> exp.Expr:
 
 
 # --- choices
+
 
 @_write.register
 def _(node: nodes.Case, scope: Scope) -> exp.Expr:
@@ -295,6 +319,7 @@ def _(node: nodes.Extreme, scope: Scope) -> exp.Expr:
 
 
 # --- from rows to persons
+
 
 @_write.register
 def _(node: nodes.Exists, scope: Scope) -> exp.Expr:

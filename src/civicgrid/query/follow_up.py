@@ -1,7 +1,8 @@
 """How a follow-up is worked out, in the words that the query language already has.
 
-The event that counts is the event's date where it falls on or after the first day at risk. The end is the earliest of
-that and everything that ends observation. What a `FollowUp` promises stands at the node; here is only how.
+The event that counts is the event's date where it falls on or after the first day at risk. The end is the
+earliest of that and everything that ends observation. What a `FollowUp` promises stands at the node; here is
+only how.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def worked_out(field: FollowUpField) -> Series:
     others = [series for reason, series in ends.items() if reason != "event"]
     closed = others[0] if len(others) == 1 else Extreme(which="smallest", parts=tuple(others))
     end = Extreme(which="smallest", parts=tuple(ends.values()))
-    in_time = IfNull(part=Compare(op=">=", left=closed, right=plan.start), otherwise=Value(of="bool", value=True))
+    in_time = IfNull(
+        part=Compare(op=">=", left=closed, right=plan.start), otherwise=Value(of="bool", value=True)
+    )
     must = [plan.start, end] + ([plan.observed_until] if plan.observed_until is not None else [])
     known = And(parts=(*(Not(part=IsNull(part=series)) for series in must), in_time))
     return Case(whens=(When(condition=known, then=_part(field, ends, end)),))
@@ -46,7 +49,9 @@ def _part(field: FollowUpField, ends: dict[str, Series], end: Series) -> Series:
     if field.part == "event":
         ended = Compare(op="==", left=ends["event"], right=end)
         return IfNull(part=ended, otherwise=Value(of="bool", value=False))
-    return Case(whens=tuple(
-        When(condition=Compare(op="==", left=series, right=end), then=Value(of="text", value=reason))
-        for reason, series in ends.items()
-    ))
+    return Case(
+        whens=tuple(
+            When(condition=Compare(op="==", left=series, right=end), then=Value(of="text", value=reason))
+            for reason, series in ends.items()
+        )
+    )

@@ -33,8 +33,8 @@ EVERYONE = nodes.Value(of="bool", value=True)
 class EventFrame:
     """Rows of an OMOP event table: none, one or many a person. Its columns are attributes.
 
-    Beside the CDM's names there are short ones: `start_date` (or `date`), `end_date`, `concept`, and the name of any
-    column without the table's own prefix or `_concept_id`.
+    Beside the CDM's names there are short ones: `start_date` (or `date`), `end_date`, `concept`, and the name
+    of any column without the table's own prefix or `_concept_id`.
     """
 
     def __init__(self, node: nodes.EventFrame, source: Source) -> None:
@@ -76,15 +76,20 @@ class EventFrame:
         return made
 
     def _own(self, series: object) -> nodes.Series:
-        """A series that this frame may use: of its own rows or of those it was selected from, or one a person."""
+        """A series that this frame may use: of its own rows or of those it was selected from, or one a
+        person.
+        """
         if not isinstance(series, Series):
-            raise PlanError("Expected a series such as events.start_date > \"2020-12-31\". Did `and` or `==` slip in?")
+            raise PlanError(
+                'Expected a series such as events.start_date > "2020-12-31". Did `and` or `==` slip in?'
+            )
         wrap(EVERYONE, series, Series(EVERYONE, self._source))
-        if series.frame is not None and series.frame.table == self._node.table:
-            if series.frame not in lineage(self._node):
-                raise PlanError(
-                    "This condition looks at another selection of rows. Use the columns of the frame that it filters."
-                )
+        same_table = series.frame is not None and series.frame.table == self._node.table
+        if same_table and series.frame not in lineage(self._node):
+            raise PlanError(
+                "This condition looks at another selection of rows. "
+                "Use the columns of the frame that it filters."
+            )
         return series.node
 
     def __getattr__(self, name: str) -> Series:
@@ -124,7 +129,9 @@ class SortedFrame:
 
 
 class PersonRow:
-    """One row of an event table for each person who has any. Its columns are attributes, as in the event frame."""
+    """One row of an event table for each person who has any. Its columns are attributes, as in the event
+    frame.
+    """
 
     def __init__(self, node: nodes.Pick, source: Source) -> None:
         self._node, self._source, self._cdm = node, source, CDM[node.table]
@@ -203,7 +210,9 @@ class Omop:
         periods = EventFrame(nodes.Events(table="observation_period"), self._source)
         first, last = (
             wrap(nodes.DateAdd(date=day.node, amount=nodes.Value(of="int", value=count), unit="days"), day)
-            if count else day for count in (-days_before, days_after)
+            if count
+            else day
+            for count in (-days_before, days_after)
         )
         covers = periods.where((periods.start_date <= first) & (periods.end_date >= last))
         return covers.exists_for_person()
@@ -235,9 +244,9 @@ class ResearchTable:
     def __getitem__(self, name: str) -> Series:
         if self.schema is None:
             raise NoSuchName(
-                f"The data set {self.name!r} was named without its columns' types, so {name!r} cannot be used in an "
-                f"expression. Give them: dataset({self.name!r}, schema={{{name!r}: FLOAT, ...}}), or the catalogue's "
-                "schema. A method needs only the name of a column."
+                f"The data set {self.name!r} was named without its columns' types, so {name!r} cannot be used in "
+                f"an expression. Give them: dataset({self.name!r}, schema={{{name!r}: FLOAT, ...}}), or the "
+                "catalogue's schema. A method needs only the name of a column."
             )
         if name not in self.schema:
             raise NoSuchName(f"There is no column {name!r}. The table has: {', '.join(self.schema.names)}.")

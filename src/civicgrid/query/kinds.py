@@ -1,7 +1,8 @@
 """What kind of value a series holds, and the rules for putting two series together.
 
-A column of a finished cohort has one of the kinds of `query.types`. While an expression is being built there is one
-more, text: an OMOP source value, say. It can be compared and sorted into a category, but cannot leave as it stands.
+A column of a finished cohort has one of the kinds of `query.types`. While an expression is being built there
+is one more, text: an OMOP source value, say. It can be compared and sorted into a category, but cannot leave
+as it stands.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from civicgrid.errors import PlanError
 SeriesKind = Literal["bool", "int", "float", "category", "date", "text"]
 
 WORDS: dict[SeriesKind, str] = {
-    "bool": "yes or no", "int": "a whole number", "float": "a number", "category": "a category",
-    "date": "a date", "text": "text",
+    "bool": "yes or no",
+    "int": "a whole number",
+    "float": "a number",
+    "category": "a category",
+    "date": "a date",
+    "text": "text",
 }
 
 NUMERIC = ("int", "float")

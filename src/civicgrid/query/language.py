@@ -1,4 +1,5 @@
-"""What researchers type: the names that `import civicgrid as cg` offers for saying who and what a study is about.
+"""What researchers type: the names that `import civicgrid as cg` offers for saying who and what a study is
+about.
 
     gp = cg.omop("gp")
     celecoxib = cg.concept_set(1118084, name="celecoxib").with_descendants()
@@ -6,8 +7,8 @@
     first = taken.sort_by(taken.start_date).first_for_person()
     cohort = cg.cohort(population=first.exists_for_person(), age=gp.person.age_on(first.start_date))
 
-Missing values follow SQL: a comparison with something missing is missing; a population and `where` keep only what is
-yes. Nothing is read while this is written: it becomes a plan, and the plan travels.
+Missing values follow SQL: a comparison with something missing is missing; a population and `where` keep only
+what is yes. Nothing is read while this is written: it becomes a plan, and the plan travels.
 """
 
 from __future__ import annotations
@@ -24,8 +25,23 @@ from civicgrid.query.series import Bool, Date, Duration, Label, Number, Series, 
 from civicgrid.query.types import category
 
 __all__ = [
-    "Cohort", "Concepts", "Omop", "ResearchTable", "case", "category", "cohort", "concept_set", "dataset", "days",
-    "follow_up", "maximum_of", "minimum_of", "months", "omop", "when", "years",
+    "Cohort",
+    "Concepts",
+    "Omop",
+    "ResearchTable",
+    "case",
+    "category",
+    "cohort",
+    "concept_set",
+    "dataset",
+    "days",
+    "follow_up",
+    "maximum_of",
+    "minimum_of",
+    "months",
+    "omop",
+    "when",
+    "years",
 ]
 
 TEXT, DAY = SeriesType("text"), SeriesType("date")
@@ -40,11 +56,17 @@ def cohort(population: Bool, **columns: Series) -> Cohort:
     sources = list(dict.fromkeys(series.source for series in given.values() if series.source is not None))
     if len(sources) != 1:
         came = " and ".join(f"{source.dataset!r} ({source.kind})" for source in sources) or "none"
-        raise PlanError(f"A cohort reads one data set; {came} came. For all of its people write its .everyone.")
+        raise PlanError(
+            f"A cohort reads one data set; {came} came. For all of its people write its .everyone."
+        )
     source = sources[0]
     every = tuple(
-        OutputColumn(name=name, series=series.node, low=series.range and series.range[0],
-                     high=series.range and series.range[1])
+        OutputColumn(
+            name=name,
+            series=series.node,
+            low=series.range and series.range[0],
+            high=series.range and series.range[1],
+        )
         for name, series in columns.items()
     )
     return Cohort(dataset=source.dataset, source=source.kind, population=population.node, columns=every)
@@ -65,7 +87,7 @@ def years(amount: int | Number) -> Duration:
     return Duration(amount, "years")
 
 
-class when:  # noqa: N801  # a word of the language, written like the functions beside it
+class when:  # a word of the language, written like the functions beside it
     """One arm of a case: `when(age > 50).then("older")`."""
 
     def __init__(self, condition: Bool) -> None:
@@ -82,7 +104,9 @@ class when:  # noqa: N801  # a word of the language, written like the functions 
 
 
 def case(*arms: when, otherwise: object = None) -> Series:
-    """The value of the first arm whose condition is yes, else `otherwise`, else missing. Texts become a category."""
+    """The value of the first arm whose condition is yes, else `otherwise`, else missing. Texts become a
+    category.
+    """
     whens, parts = [], []
     for arm in arms:
         if not isinstance(arm, when) or arm.value is None:
@@ -143,15 +167,21 @@ class FollowedUp:
 
 
 def follow_up(
-    start: Series, *, event: Series | EventFrame, until: object = None, max_days: int | None = None,
-    first_day: int = 1, death: Series | None = None, observed_until: Series | None = None,
+    start: Series,
+    *,
+    event: Series | EventFrame,
+    until: object = None,
+    max_days: int | None = None,
+    first_day: int = 1,
+    death: Series | None = None,
+    observed_until: Series | None = None,
 ) -> FollowedUp:
     """Follow each person from `start` to the earliest of the event and everything that ends observation.
 
-    `event` is a frame (its first row on or after `first_day` days from the start counts) or one date a person (which
-    counts under the same rule). `until` is the end of the study. In an OMOP data set death and the end of the
-    observation period that covers the start end it too, and a person not under observation at the start has no
-    follow-up; in a research table give `death=` and `observed_until=` where it has them.
+    `event` is a frame (its first row on or after `first_day` days from the start counts) or one date a person
+    (which counts under the same rule). `until` is the end of the study. In an OMOP data set death and the end
+    of the observation period that covers the start end it too, and a person not under observation at the
+    start has no follow-up; in a research table give `death=` and `observed_until=` where it has them.
     """
     source = start.source
     if isinstance(event, EventFrame):
@@ -170,9 +200,13 @@ def follow_up(
     parts = [part for part in (start, event, death, observed_until, last) if part is not None]
     joined = wrap(EVERYONE, *parts)
     node = nodes.FollowUp(
-        start=start.node, event=event.node, death=death.node if death is not None else None,
+        start=start.node,
+        event=event.node,
+        death=death.node if death is not None else None,
         observed_until=observed_until.node if observed_until is not None else None,
-        until=last.node if last is not None else None, max_days=max_days, first_day=first_day,
+        until=last.node if last is not None else None,
+        max_days=max_days,
+        first_day=first_day,
     )
     return FollowedUp(node, joined.source)
 

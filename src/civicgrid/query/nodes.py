@@ -1,13 +1,14 @@
 """The meaning of a cohort: small frozen nodes that check their types when they are built.
 
-A *series* has one value for each person, or one for each row of an event table; an *event frame* is a selection of an
-event table's rows; a *person frame* is one row a person (`Pick`, the person table, a research table). Nothing here
-names a site or knows SQL. Missing values follow SQL's three-valued logic: a comparison or sum with something missing
-is missing; "and" is no if one part is no, "or" is yes if one part is yes, else missing if any part is. A condition
-keeps what is *yes*: neither no nor missing.
+A *series* has one value for each person, or one for each row of an event table; an *event frame* is a
+selection of an event table's rows; a *person frame* is one row a person (`Pick`, the person table, a research
+table). Nothing here names a site or knows SQL. Missing values follow SQL's three-valued logic: a comparison
+or sum with something missing is missing; "and" is no if one part is no, "or" is yes if one part is yes, else
+missing if any part is. A condition keeps what is *yes*: neither no nor missing.
 
-The shape follows ehrQL's query model (OpenSAFELY, github.com/opensafely-core/ehrql, "layers: ehrQL, query model, query
-engine"). This file is long because the nodes refer to one another in a circle: frames hold series, series frames.
+The shape follows ehrQL's query model (OpenSAFELY, github.com/opensafely-core/ehrql, "layers: ehrQL, query
+model, query engine"). This file is long because the nodes refer to one another in a circle: frames hold
+series, series frames.
 """
 
 from __future__ import annotations
@@ -100,8 +101,9 @@ class SeriesNode(PlanNode):
     def rows_of(self) -> str | None:
         tables = {node.rows_of for node, _ in nodes_in(self) if isinstance(node, SeriesNode | When)} - {None}
         if len(tables) > 1:
+            names = ", ".join(sorted(map(str, tables)))
             raise PlanError(
-                f"One expression cannot walk through the rows of two tables ({', '.join(sorted(map(str, tables)))}). "
+                f"One expression cannot walk through the rows of two tables ({names}). "
                 "Reduce one to a value for each person first, with first_for_person() or an aggregate."
             )
         return tables.pop() if tables else None
@@ -110,7 +112,8 @@ class SeriesNode(PlanNode):
         raise AssertionError(f"{type(self).__name__} does not say what it returns")
 
 
-# --- values and columns ------------------------------------------------------------------------------------------
+# --- values and columns
+
 
 class Value(SeriesNode):
     """A constant. A date is written YYYY-MM-DD."""
@@ -124,11 +127,16 @@ class Value(SeriesNode):
             "bool": isinstance(self.value, bool),
             "int": isinstance(self.value, int) and not isinstance(self.value, bool),
             "float": isinstance(self.value, int | float) and not isinstance(self.value, bool),
-            "text": isinstance(self.value, str), "date": isinstance(self.value, str),
+            "text": isinstance(self.value, str),
+            "date": isinstance(self.value, str),
         }
         if not fits[self.of]:
             raise PlanError(f"Expected a constant that is {self.of}; {type(self.value).__name__} came.")
-        if isinstance(self.value, int | float) and not math.fabs(self.value) <= LARGEST_INT and self.of == "int":
+        if (
+            isinstance(self.value, int | float)
+            and not math.fabs(self.value) <= LARGEST_INT
+            and self.of == "int"
+        ):
             raise PlanError("Expected a whole number within ±(2^53 - 1), which every engine holds exactly.")
         if self.of == "text":
             printable("text", str(self.value))
@@ -163,7 +171,9 @@ class PersonField(SeriesNode):
 
 
 class BirthDate(SeriesNode):
-    """The date of birth. No year: missing. No month: 1 July. No day: the 15th. A day past the month's end runs on."""
+    """The date of birth. No year: missing. No month: 1 July. No day: the 15th. A day past the month's end
+    runs on.
+    """
 
     kind: Literal["birth_date"] = "birth_date"
 
@@ -200,7 +210,8 @@ class PickField(SeriesNode):
         return column_type(CDM[self.frame.table], self.column)
 
 
-# --- logic -------------------------------------------------------------------------------------------------------
+# --- logic
+
 
 class And(SeriesNode):
     """Yes when every part is yes; no when any is no."""
@@ -254,12 +265,17 @@ class Compare(SeriesNode):
         left, right = self.left.returns, self.right.returns
         if not comparable(left, right):
             raise PlanError(
-                f"{left.words()} cannot be compared with {right.words()}: the answer would always be missing or no. "
-                "Compare values of the same kind; a date is written \"2020-12-31\", a concept as a whole number."
+                f"{left.words()} cannot be compared with {right.words()}. Compare values of the same kind; "
+                'a date is written "2020-12-31", a concept as a whole number.'
             )
         if self.op not in ("==", "!="):
             for side in (left, right):
-                expect(f"Comparing with {self.op}", side, ORDERED, "Use == or is_in() for anything without an order.")
+                expect(
+                    f"Comparing with {self.op}",
+                    side,
+                    ORDERED,
+                    "Use == or is_in() for anything without an order.",
+                )
         for category, other in ((left, self.right), (right, self.left)):
             if category.kind == "category" and isinstance(other, Value):
                 check_level(category, str(other.value))
@@ -275,12 +291,19 @@ class IsIn(SeriesNode):
 
     def typed(self) -> SeriesType:
         came = self.part.returns
-        expect("is_in()", came, ("int", "text", "category", "date"), "For a number with decimals compare with < and >.")
+        expect(
+            "is_in()",
+            came,
+            ("int", "text", "category", "date"),
+            "For a number with decimals compare with < and >.",
+        )
         if not 1 <= len(self.values) <= MOST_IDS:
             raise PlanError(f"is_in() expects 1 to {MOST_IDS:,} values; {len(self.values)} came.")
         for value in self.values:
             if not comparable(came, value.returns) or (came.kind == "int" and value.of != "int"):
-                raise PlanError(f"is_in() on {came.words()} got {value.returns.words()}. Give values of the same kind.")
+                raise PlanError(
+                    f"is_in() on {came.words()} got {value.returns.words()}. Give values of the same kind."
+                )
             if came.kind == "category":
                 check_level(came, str(value.value))
         return YES_NO
@@ -323,7 +346,8 @@ class InConceptSet(SeriesNode):
         return YES_NO
 
 
-# --- choices -----------------------------------------------------------------------------------------------------
+# --- choices
+
 
 class When(PlanNode):
     """One arm of a case: this value where the condition is yes."""
@@ -386,13 +410,17 @@ class ToCategory(SeriesNode):
 
     def typed(self) -> SeriesType:
         came = self.part.returns
-        expect("to_category()", came, ("int", "bool", "text", "category"), "For a range of numbers use case().")
+        expect(
+            "to_category()", came, ("int", "bool", "text", "category"), "For a range of numbers use case()."
+        )
         if not self.levels:
             raise PlanError("to_category() expects at least one value and its level.")
         seen = set()
         for line in self.levels:
             if not comparable(came, line.value.returns) or line.value.of == "float":
-                raise PlanError(f"to_category() on {came.words()} got {line.value.returns.words()}. Use the same kind.")
+                raise PlanError(
+                    f"to_category() on {came.words()} got {line.value.returns.words()}. Use the same kind."
+                )
             if came.kind == "category":
                 check_level(came, str(line.value.value))
             if line.value.value in seen:
@@ -400,11 +428,14 @@ class ToCategory(SeriesNode):
             seen.add(line.value.value)
         if self.otherwise is not None:
             printable("a category's level", self.otherwise)
-        names = [line.level for line in self.levels] + ([self.otherwise] if self.otherwise is not None else [])
+        names = [line.level for line in self.levels] + (
+            [self.otherwise] if self.otherwise is not None else []
+        )
         return SeriesType("category", tuple(dict.fromkeys(names)))
 
 
-# --- numbers and dates -------------------------------------------------------------------------------------------
+# --- numbers and dates
+
 
 class Arithmetic(SeriesNode):
     """Sums with numbers. Missing when either side is, and for a division by zero. A division gives a decimal."""
@@ -436,7 +467,9 @@ class Convert(SeriesNode):
 
 
 class DateAdd(SeriesNode):
-    """A date moved by days, months or years; past the end of a month it stops at the last day (31 January + 1 month)."""
+    """A date moved by days, months or years; past the end of a month it stops at the last day (31 January + 1
+    month).
+    """
 
     kind: Literal["date_add"] = "date_add"
     date: Series
@@ -452,7 +485,9 @@ class DateAdd(SeriesNode):
 
 
 class DateDifference(SeriesNode):
-    """Whole days, calendar months or years from one date to another, rounded down; negative when it goes back."""
+    """Whole days, calendar months or years from one date to another, rounded down; negative when it goes
+    back.
+    """
 
     kind: Literal["date_difference"] = "date_difference"
     start: Series
@@ -461,7 +496,12 @@ class DateDifference(SeriesNode):
 
     def typed(self) -> SeriesType:
         for side in (self.start, self.end):
-            expect("A difference between dates", side.returns, ("date",), 'Write a constant date as "2020-12-31".')
+            expect(
+                "A difference between dates",
+                side.returns,
+                ("date",),
+                'Write a constant date as "2020-12-31".',
+            )
         return WHOLE
 
 
@@ -492,7 +532,8 @@ class Extreme(SeriesNode):
         return together("minimum_of() and maximum_of()", (part.returns for part in self.parts))
 
 
-# --- frames ------------------------------------------------------------------------------------------------------
+# --- frames
+
 
 class FrameNode(PlanNode):
     """A selection of the rows of one event table."""
@@ -541,10 +582,11 @@ class ExceptWhere(Selection):
 
 
 class Washout(Selection):
-    """The rows that start something new: no row of the same frame on any of the `days` days before the row's own date.
+    """The rows that start something new: no row of the same frame on any of the `days` days before the row's
+    own date.
 
-    With `observed`, one of the person's observation periods must also cover that date and the `days` before it.
-    Rows without a date are left out. The date is the table's start date.
+    With `observed`, one of the person's observation periods must also cover that date and the `days` before
+    it. Rows without a date are left out. The date is the table's start date.
     """
 
     kind: Literal["washout"] = "washout"
@@ -557,10 +599,11 @@ class Washout(Selection):
 
 
 class Pick(PlanNode):
-    """The first or last row of each person. Rows with the sort value missing come after all the others either way.
+    """The first or last row of each person. Rows with the sort value missing come after all the others either
+    way.
 
-    Ties go to the lowest primary key for first and the highest for last; in a table without one, the other columns
-    decide in their order.
+    Ties go to the lowest primary key for first and the highest for last; in a table without one, the other
+    columns decide in their order.
     """
 
     source: EventFrame
@@ -577,10 +620,13 @@ class Pick(PlanNode):
         for key in self.by:
             expect("sort_by()", key.returns, ORDERED, "Sort by a number or a date.")
             if key.rows_of not in (None, self.table):
-                raise PlanError(f"sort_by() on {self.table} got a series of {key.rows_of}. Use the same frame's columns.")
+                raise PlanError(
+                    f"sort_by() on {self.table} got a series of {key.rows_of}. Use the same frame's columns."
+                )
 
 
-# --- from rows to persons ----------------------------------------------------------------------------------------
+# --- from rows to persons
+
 
 class Exists(SeriesNode):
     """Whether a person has any row in the frame; never missing."""
@@ -622,7 +668,12 @@ class Aggregate(SeriesNode):
     def typed(self) -> SeriesType:
         came = self.of.returns
         if self.how == "count_distinct":
-            expect("count_distinct_for_person()", came, ("int", "text", "category", "date"), "Count whole values.")
+            expect(
+                "count_distinct_for_person()",
+                came,
+                ("int", "text", "category", "date"),
+                "Count whole values.",
+            )
             return WHOLE
         numbers = NUMERIC if self.how in ("sum", "mean") else ORDERED
         expect(f"{self.how}_for_person()", came, numbers, "Use count_for_person() or exists_for_person().")
@@ -632,10 +683,11 @@ class Aggregate(SeriesNode):
 class FollowUp(PlanNode):
     """Time at risk, from a start to the earliest of the event and everything that ends observation.
 
-    An event counts from `first_day` days after the start and up to the day observation ends, that day included. The
-    end is the earliest of the event, death, the end of observation, the end of the study and `max_days` after the
-    start, leaving out what is missing. Every part is missing for a person without a start, or whose end of observation
-    is asked for and missing, or falls before the start, or for whom all of these dates are missing.
+    An event counts from `first_day` days after the start and up to the day observation ends, that day
+    included. The end is the earliest of the event, death, the end of observation, the end of the study and
+    `max_days` after the start, leaving out what is missing. Every part is missing for a person without a
+    start, or whose end of observation is asked for and missing, or falls before the start, or for whom all of
+    these dates are missing.
     """
 
     start: Series
@@ -656,9 +708,18 @@ class FollowUp(PlanNode):
             if series is not None:
                 expect("follow_up()", series.returns, ("date",), "Every end of follow-up is a date.")
                 if series.rows_of is not None:
-                    raise PlanError("follow_up() needs one date for each person. Use first_for_person() first.")
-        if self.death is None and self.observed_until is None and self.until is None and self.max_days is None:
-            raise PlanError("Follow-up must end somewhere for people without the event: give until= or max_days=.")
+                    raise PlanError(
+                        "follow_up() needs one date for each person. Use first_for_person() first."
+                    )
+        if (
+            self.death is None
+            and self.observed_until is None
+            and self.until is None
+            and self.max_days is None
+        ):
+            raise PlanError(
+                "Follow-up must end somewhere for people without the event: give until= or max_days=."
+            )
 
 
 class FollowUpField(SeriesNode):
@@ -679,7 +740,9 @@ class FollowUpField(SeriesNode):
         """Why a follow-up can end, the first in this order where several fall on one day."""
         plan = self.follow_up
         given: dict[str, Series | None] = {
-            "event": plan.event, "death": plan.death, "end of observation": plan.observed_until,
+            "event": plan.event,
+            "death": plan.death,
+            "end of observation": plan.observed_until,
             "end of study": plan.until,
         }
         reasons = {reason: series for reason, series in given.items() if series is not None}
@@ -690,9 +753,32 @@ class FollowUpField(SeriesNode):
 
 
 Series = Annotated[
-    Value | RowField | PersonField | BirthDate | RecordField | PickField | And | Or | Not | IsNull | Compare | IsIn
-    | InConceptSet | Case | IfNull | ToCategory | Arithmetic | Convert | DateAdd | DateDifference | DatePart | Extreme
-    | Exists | CountRows | Aggregate | FollowUpField,
+    Value
+    | RowField
+    | PersonField
+    | BirthDate
+    | RecordField
+    | PickField
+    | And
+    | Or
+    | Not
+    | IsNull
+    | Compare
+    | IsIn
+    | InConceptSet
+    | Case
+    | IfNull
+    | ToCategory
+    | Arithmetic
+    | Convert
+    | DateAdd
+    | DateDifference
+    | DatePart
+    | Extreme
+    | Exists
+    | CountRows
+    | Aggregate
+    | FollowUpField,
     Setting(discriminator="kind"),
 ]
 EventFrame = Annotated[Events | Where | ExceptWhere | Washout, Setting(discriminator="kind")]
@@ -703,7 +789,8 @@ def choices(values: list[Series]) -> list[SeriesType]:
     constants = [isinstance(value, Value) and value.of == "text" for value in values]
     category = all(constants) or any(value.returns.kind == "category" for value in values)
     return [
-        SeriesType("category", (str(value.value),)) if category and isinstance(value, Value) and value.of == "text"
+        SeriesType("category", (str(value.value),))
+        if category and isinstance(value, Value) and value.of == "text"
         else value.returns
         for value in values
     ]
@@ -720,4 +807,6 @@ def _logic(word: str, parts: tuple[Series, ...]) -> SeriesType:
 def _condition(what: str, table: str, condition: Series) -> None:
     expect(what, condition.returns, ("bool",), "Give a comparison such as events.start_date > date.")
     if condition.rows_of not in (None, table):
-        raise PlanError(f"{what} on {table} got a condition on the rows of {condition.rows_of}. Use the frame's columns.")
+        raise PlanError(
+            f"{what} on {table} got a condition on the rows of {condition.rows_of}. Use the frame's columns."
+        )

@@ -30,14 +30,20 @@ def event_table(name: str) -> CdmTable:
 
 def usable_columns(table: CdmTable) -> list[str]:
     """The columns that a plan may read: not who a person is, and not the time of day."""
-    return [column.name for column in table.columns if column.name != "person_id" and column.type != "datetime"]
+    return [
+        column.name for column in table.columns if column.name != "person_id" and column.type != "datetime"
+    ]
 
 
 def column_type(table: CdmTable, name: str) -> SeriesType:
     """The type of a column of the CDM; identifiers of persons and times of day are not for analysis."""
     usable = usable_columns(table)
     if name not in usable:
-        why = "is a time of day: use the date" if name in table and name != "person_id" else "is not a column to use"
+        why = (
+            "is a time of day: use the date"
+            if name in table and name != "person_id"
+            else "is not a column to use"
+        )
         raise PlanError(f"{table.name}.{name} {why}. The table has: {', '.join(usable)}.")
     kind = table[name].type
     if kind == "datetime":

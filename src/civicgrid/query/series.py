@@ -1,7 +1,7 @@
 """The wording of series: what a researcher writes to compare, calculate and choose.
 
-Each object here wraps one node of `query.nodes`, which checks what it is given. What Python would let pass silently
-(`and`, `or`, `not`, `if`, a chained comparison, `in`) is an error that says what to write instead.
+Each object here wraps one node of `query.nodes`, which checks what it is given. What Python would let pass
+silently (`and`, `or`, `not`, `if`, a chained comparison, `in`) is an error that says what to write instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class Series:
     """A value for each person, or for each row of an event frame."""
 
     def __init__(
-        self, node: nodes.Series, source: Source | None, frame: nodes.EventFrame | None = None,
+        self,
+        node: nodes.Series,
+        source: Source | None,
+        frame: nodes.EventFrame | None = None,
         range_: tuple[float, float] | None = None,
     ) -> None:
         self.node, self.source, self.frame, self.range = node, source, frame, range_
@@ -93,7 +96,8 @@ class Series:
     def to_category(self, levels: Mapping[Any, str], otherwise: str | None = None) -> Label:
         """A category: `{value: level}`. What is missing or not listed becomes `otherwise`, or stays missing."""
         lines = tuple(
-            nodes.Level(value=constant(value, self.node.returns), level=level) for value, level in levels.items()
+            nodes.Level(value=constant(value, self.node.returns), level=level)
+            for value, level in levels.items()
         )
         made = wrap(nodes.ToCategory(part=self.node, levels=lines, otherwise=otherwise), self)
         assert isinstance(made, Label)
@@ -151,9 +155,9 @@ class Series:
 
     def __bool__(self) -> NoReturn:
         raise PlanError(
-            "A series has a value for each person, so Python cannot decide on it here. Instead of `and`, `or` and "
-            "`not` write &, | and ~ with brackets round each part; instead of `if` write case(when(...).then(...)); "
-            "instead of `a < b < c` write (a < b) & (b < c); instead of `in` write is_in()."
+            "A series has a value for each person, so Python cannot decide on it here. Instead of `and`, `or` "
+            "and `not` write &, | and ~ with brackets round each part; instead of `if` write "
+            "case(when(...).then(...)); instead of `a < b < c` write (a < b) & (b < c); instead of `in` write is_in()."
         )
 
     def __and__(self, other: object) -> Bool:
@@ -165,13 +169,17 @@ class Series:
     __or__ = __rand__ = __ror__ = __and__
 
     def __invert__(self) -> Bool:
-        raise PlanError(f"~ turns a condition round; {self.node.returns.words()} came. Compare it with something.")
+        raise PlanError(
+            f"~ turns a condition round; {self.node.returns.words()} came. Compare it with something."
+        )
 
     def __contains__(self, value: object) -> NoReturn:
         raise PlanError("`in` cannot ask a series. Write series == value, or series.is_in([...]).")
 
     def __iter__(self) -> Iterator[NoReturn]:
-        raise PlanError("A series cannot be looped over: its values stay at the sites. Build an expression instead.")
+        raise PlanError(
+            "A series cannot be looped over: its values stay at the sites. Build an expression instead."
+        )
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):
@@ -195,7 +203,9 @@ class Series:
 
     def _aggregate(self, how: nodes.Aggregator) -> nodes.Aggregate:
         if self.frame is None:
-            raise PlanError("Only a column of an event frame can be reduced; this already is one value a person.")
+            raise PlanError(
+                "Only a column of an event frame can be reduced; this already is one value a person."
+            )
         return nodes.Aggregate(how=how, frame=self.frame, of=self.node)
 
 
@@ -278,7 +288,9 @@ class Date(Series):
 
     def _move(self, other: object, sign: int) -> Date:
         if not isinstance(other, Duration):
-            raise PlanError("Only a length of time can be added to a date: write date + days(3), or months or years.")
+            raise PlanError(
+                "Only a length of time can be added to a date: write date + days(3), or months or years."
+            )
         amount = as_series(other.amount if sign > 0 else -other.amount, SeriesType("int"))
         moved = wrap(nodes.DateAdd(date=self.node, amount=amount.node, unit=other.unit), self, amount)
         assert isinstance(moved, Date)
@@ -322,13 +334,20 @@ class Difference:
         return _number(node, self.start, self.end)
 
     def __lt__(self, other: object) -> NoReturn:
-        raise PlanError("A difference between dates needs a unit: write (end - start).days, .months or .years.")
+        raise PlanError(
+            "A difference between dates needs a unit: write (end - start).days, .months or .years."
+        )
 
     __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __lt__
 
 
 CLASSES: dict[str, type[Series]] = {
-    "bool": Bool, "int": Number, "float": Number, "date": Date, "category": Label, "text": Label,
+    "bool": Bool,
+    "int": Number,
+    "float": Number,
+    "date": Date,
+    "category": Label,
+    "text": Label,
 }
 
 
@@ -351,8 +370,8 @@ def deepest(frames: list[nodes.EventFrame]) -> nodes.EventFrame:
             best = frame
         elif frame not in lineage(best):
             raise PlanError(
-                "This mixes columns of two different selections of rows. Take both columns from the same frame, "
-                "or reduce one to a value for each person first."
+                "This mixes columns of two different selections of rows. Take both columns from the same "
+                "frame, or reduce one to a value for each person first."
             )
     return best
 
@@ -380,7 +399,7 @@ def constant(value: object, like: SeriesType) -> nodes.Value:
         return nodes.Value(of="date", value=value.isoformat())
     raise PlanError(
         f"Expected a series, a number, a text, a date or True or False; {type(value).__name__} came. "
-        "A date is datetime.date or \"2020-12-31\"; missing is asked for with is_null()."
+        'A date is datetime.date or "2020-12-31"; missing is asked for with is_null().'
     )
 
 
@@ -388,7 +407,9 @@ def as_series(value: object, like: SeriesType) -> Series:
     if isinstance(value, Series):
         return value
     if isinstance(value, Difference):
-        raise PlanError("A difference between dates needs a unit: write (end - start).days, .months or .years.")
+        raise PlanError(
+            "A difference between dates needs a unit: write (end - start).days, .months or .years."
+        )
     if isinstance(value, Duration):
         raise PlanError(f"A length of time is added to a date; this is {like.words()}.")
     return wrap(constant(value, like))

@@ -1,7 +1,8 @@
 """What a method gets to read: typed columns, one row a person, in batches that can be read again.
 
-How the kinds of `query.types` appear in a batch: bool as Arrow bool, int as int64, float as float64, date as date32, and
-a category as int32 codes into its levels. Null is missing. A value that is not among a category's levels is missing.
+How the kinds of `query.types` appear in a batch: bool as Arrow bool, int as int64, float as float64, date as
+date32, and a category as int32 codes into its levels. Null is missing. A value that is not among a category's
+levels is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ ARROW = {
 }
 
 PERSON = "person_number"
-"""The dense person number (int64, never null): for the release ledger alone, in no schema and seen by no method."""
+"""The dense person number (int64, never null): for the release ledger alone, in no schema and seen by no
+method.
+"""
 
 
 class Table(ABC):

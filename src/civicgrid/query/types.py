@@ -1,8 +1,8 @@
 """The types that a column can have, and the schema of a table.
 
-A column's type carries what may be known about it before any record is read: the levels of a category, the plausible
-range of a number. Both come from the plan, the data dictionary or the concept set, never from what a site holds, so
-that nothing about a site's records shows in them.
+A column's type carries what may be known about it before any record is read: the levels of a category, the
+plausible range of a number. Both come from the plan, the data dictionary or the concept set, never from what
+a site holds, so that nothing about a site's records shows in them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ class ColumnType(Node):
         if len(set(self.levels)) != len(self.levels):
             raise PlanError("Expected each level of a category once; one is listed twice.")
         if len(self.levels) > MAX_LEVELS:
-            raise PlanError(f"Expected at most {MAX_LEVELS} levels; {len(self.levels)} came. Group them first.")
+            raise PlanError(
+                f"Expected at most {MAX_LEVELS} levels; {len(self.levels)} came. Group them first."
+            )
         if (self.low is None) != (self.high is None):
             raise PlanError("A range needs both ends: give low and high, or neither.")
         if self.low is not None and self.high is not None:
             if self.kind not in ("int", "float"):
-                raise PlanError(f"Only a number has a range; this column is {self.kind}. Leave the range out.")
+                raise PlanError(
+                    f"Only a number has a range; this column is {self.kind}. Leave the range out."
+                )
             if not self.low < self.high:
                 raise PlanError(f"Expected low < high; {self.low} and {self.high} came.")
         return self
@@ -52,7 +56,9 @@ class ColumnType(Node):
         """The type as a panel member reads it."""
         if self.kind == "category":
             return "one of " + ", ".join(self.levels) if self.levels else "a category"
-        name = {"bool": "yes or no", "int": "a whole number", "float": "a number", "date": "a date"}[self.kind]
+        name = {"bool": "yes or no", "int": "a whole number", "float": "a number", "date": "a date"}[
+            self.kind
+        ]
         return name if self.low is None else f"{name} from {self.low:g} to {self.high:g}"
 
 

@@ -1,8 +1,9 @@
 """DuckDB, embedded: the default engine.
 
-A step that is read once becomes a view, one that is read more often a table, both in a private in-memory database
-beside the node's own, which is never written to. A cohort that needs no step is read straight from its table, with
-nothing copied and nothing sorted when the rows already stand in the order of the person numbers.
+A step that is read once becomes a view, one that is read more often a table, both in a private in-memory
+database beside the node's own, which is never written to. A cohort that needs no step is read straight from
+its table, with nothing copied and nothing sorted when the rows already stand in the order of the person
+numbers.
 """
 
 from __future__ import annotations
@@ -38,12 +39,18 @@ class DuckDBEngine:
         self.cursor = cursor
 
     def table(self, cohort: Cohort, snapshot: str, schema_name: str) -> DuckDBTable:
-        """The cohort's rows over the tables in the schema `schema_name`. Close the table to free what it holds."""
+        """The cohort's rows over the tables in the schema `schema_name`. Close the table to free what it
+        holds.
+        """
         row = self.cursor.execute("SELECT current_catalog()").fetchone()
         home, scratch = str(row[0]) if row else "", f"cohort_{secrets.token_hex(8)}"
-        compiled = compile_cohort(cohort, Places(
-            table=lambda name: _table(name, schema_name, home), step=lambda name: _table(name, "main", scratch),
-        ))
+        compiled = compile_cohort(
+            cohort,
+            Places(
+                table=lambda name: _table(name, schema_name, home),
+                step=lambda name: _table(name, "main", scratch),
+            ),
+        )
         self._check_tables(compiled, schema_name)
         if not compiled.steps and compiled.base is not None:
             return DuckDBTable(self.cursor, self._straight(compiled, compiled.base), cohort.schema, snapshot)
@@ -51,7 +58,9 @@ class DuckDBEngine:
         run(self.cursor, "make room for the steps", attach)
         try:
             self._materialise(compiled, scratch)
-            return DuckDBTable(self.cursor, lambda names: _projected(names, scratch), cohort.schema, snapshot, scratch)
+            return DuckDBTable(
+                self.cursor, lambda names: _projected(names, scratch), cohort.schema, snapshot, scratch
+            )
         except BaseException:
             run(self.cursor, "free the steps", exp.Detach(this=_name(scratch)))
             raise
@@ -59,7 +68,9 @@ class DuckDBEngine:
     def _straight(self, compiled: Compiled, base: exp.Expr) -> Read:
         """How to read a cohort of one table: as it stands, or sorted when its rows are out of order."""
         before = exp.Window(this=exp.Lag(this=column(PERSON, BASE)))
-        pairs = exp.select(exp.alias_(column(PERSON, BASE), "number"), exp.alias_(before, "before")).from_(base)
+        pairs = exp.select(exp.alias_(column(PERSON, BASE), "number"), exp.alias_(before, "before")).from_(
+            base
+        )
         rising = exp.Or(
             this=exp.Paren(this=exp.Is(this=exp.column("before"), expression=exp.null())),
             expression=exp.LT(this=exp.column("before"), expression=exp.column("number")),
@@ -77,33 +88,44 @@ class DuckDBEngine:
             place = _table(step.name, "main", scratch)
             run(self.cursor, step.name, exp.Create(this=place, kind=kinds[step.name], expression=step.tree))
         last = compiled.select(list(compiled.columns)).order_by(column(PERSON, BASE))
-        run(self.cursor, "cohort", exp.Create(this=_table("cohort", "main", scratch), kind="TABLE", expression=last))
+        run(
+            self.cursor,
+            "cohort",
+            exp.Create(this=_table("cohort", "main", scratch), kind="TABLE", expression=last),
+        )
         for name, kind in reversed(kinds.items()):
             run(self.cursor, f"drop {name}", exp.Drop(tables=[_table(name, "main", scratch)], kind=kind))
 
     def _check_tables(self, compiled: Compiled, schema_name: str) -> None:
         found = self.cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = ? "
-            "AND table_catalog = current_catalog()", [schema_name],
+            "AND table_catalog = current_catalog()",
+            [schema_name],
         ).fetchall()
         have = sorted(name for (name,) in found)
         missing = sorted(set(compiled.tables) - set(have))
         if missing:
             raise DataError(
-                f"The cohort needs {', '.join(missing)}, which the data set {schema_name!r} does not have here. "
-                f"It has: {', '.join(have) or 'nothing'}. Load the table, or leave it out of the cohort."
+                f"The cohort needs {', '.join(missing)}, which the data set {schema_name!r} does not have "
+                f"here. It has: {', '.join(have) or 'nothing'}. Load the table, or leave it out of the cohort."
             )
 
 
 class DuckDBTable(Table):
     """A cohort's rows in a DuckDB database, streamed as Arrow in the order of the person numbers.
 
-    `read` gives the query for some of its columns. Each call of `batches` reads on a cursor of its own, so that two
-    can be read side by side. A table with `scratch` owns that database and drops it when it is closed.
+    `read` gives the query for some of its columns. Each call of `batches` reads on a cursor of its own, so
+    that two can be read side by side. A table with `scratch` owns that database and drops it when it is
+    closed.
     """
 
     def __init__(
-        self, cursor: duckdb.DuckDBPyConnection, read: Read, schema: Schema, snapshot: str, scratch: str | None = None
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        read: Read,
+        schema: Schema,
+        snapshot: str,
+        scratch: str | None = None,
     ) -> None:
         self.schema, self.snapshot = schema, snapshot
         self._cursor, self._read, self._scratch = cursor, read, scratch

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from http_message_signatures import (
     HTTPMessageSignaturesException,
-    HTTPMessageSigner,
     HTTPMessageVerifier,
+    HTTPSignatureComponentResolver,
     HTTPSignatureKeyResolver,
 )
 from http_message_signatures.algorithms import ED25519
@@ -34,6 +37,9 @@ COVERED = ("@method", "@target-uri", "content-digest")
 HEADERS = ("content-digest", "signature-input", "signature")
 MAX_HEADER = 2048
 NONCE_LENGTHS = range(16, 65)
+
+_KEYID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_METHOD = re.compile(r"[A-Z]{1,20}")
 
 
 @dataclass
@@ -52,29 +58,27 @@ def sign(
 
     `url` is absolute and encoded, exactly as it will be sent; `body` is b"" where there is none.
     """
-    message = _Message(method, url, {})
-    try:
-        prepared = _SIGNER.prepare(
-            message,
-            key_id=keyid,
-            created=dt.datetime.fromtimestamp(time.time() if now is None else now, dt.UTC),
-            nonce=secrets.token_urlsafe(16),
-            label=TAG,
-            tag=TAG,
-            include_alg=False,
-            covered_component_ids=COVERED[:2],
-            body=body,
-        )
-    except HTTPMessageSignaturesException as error:
+    if not _KEYID.fullmatch(keyid) or not _METHOD.fullmatch(method):
         raise WireError(
-            f"This request cannot be signed: {error}. Give an upper-case method and a full address."
-        ) from None
-    # The library's own `apply` parses and builds all of this a second time, for signers that answer much
-    # later.
-    signature = base64.b64encode(key.sign(prepared.signature_base)).decode()
-    message.headers["Signature-Input"] = f"{TAG}={prepared.signature_params}"
-    message.headers["Signature"] = f"{TAG}=:{signature}:"
-    return message.headers
+            "Expected an upper-case method and a key id of letters, digits and . _ : / @ + - to sign with."
+        )
+    created = int(time.time() if now is None else now)
+    digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    covered = " ".join(f'"{name}"' for name in COVERED)
+    nonce = secrets.token_urlsafe(16)
+    parameters = f'({covered});created={created};keyid="{keyid}";nonce="{nonce}";tag="{TAG}"'
+    # RFC 9421, section 2.5. Written out here, since the library takes 250 microseconds to do the same; a slip
+    # could only make a signature that no verifier accepts.
+    lines = (method, _target(url), digest, parameters)
+    base = "\n".join(
+        f'"{name}": {line}' for name, line in zip((*COVERED, "@signature-params"), lines, strict=True)
+    )
+    signature = base64.b64encode(key.sign(base.encode())).decode()
+    return {
+        "Content-Digest": digest,
+        "Signature-Input": f"{TAG}={parameters}",
+        "Signature": f"{TAG}=:{signature}:",
+    }
 
 
 def verify(
@@ -181,7 +185,15 @@ class _Verifier(HTTPMessageVerifier):
             raise WireError(f"This request expired {self._now - expires:.0f} seconds ago. Sign it again.")
 
 
-_SIGNER = HTTPMessageSigner(signature_algorithm=ED25519)
+@lru_cache(maxsize=1024)
+def _target(url: str) -> str:
+    """The address in the form that is signed: host in lower case, no default port, a path of at least "/"."""
+    try:
+        return str(HTTPSignatureComponentResolver(_Message("GET", url, {})).get_target_uri())
+    except HTTPMessageSignaturesException:
+        raise WireError(
+            "Expected the full, encoded address of a request to sign: https://host/path?query."
+        ) from None
 
 
 def _relevant(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:

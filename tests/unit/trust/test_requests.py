@@ -186,11 +186,28 @@ def test_a_wrong_clock_is_told_its_offset(nonces: Nonces) -> None:
         assert verify(nonces, signed(now=NOW + offset)) == "site:leeds"
 
 
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        ("https://HUB.example:443/a", "https://hub.example/a"),
+        ("http://hub.example:80", "http://hub.example/"),
+        ("http://[::1]:8080/a?", "http://[::1]:8080/a?"),
+        ("https://hub.example/a%20b?x=%C3%A9", "https://hub.example/a%20b?x=%C3%A9"),
+    ],
+)
+def test_two_spellings_of_one_address_are_one(nonces: Nonces, sent: str, received: str) -> None:
+    assert verify(nonces, signed(url=sent), url=received) == "site:leeds"
+
+
 def test_refuses_to_sign_what_is_no_request() -> None:
-    with pytest.raises(WireError, match="upper-case method and a full address"):
+    with pytest.raises(WireError, match="upper-case method and a key id"):
         signed(method="post")
-    with pytest.raises(WireError, match="upper-case method and a full address"):
-        signed(url="/api/round")
+    for keyid in ("", 'a"b', "a\nb", "é", "x" * 201):
+        with pytest.raises(WireError, match="upper-case method and a key id"):
+            requests.sign("GET", URL, b"", LEEDS, keyid, NOW)
+    for url in ("/api/round", "https://hub.example/a b", "https://hub.example/é"):
+        with pytest.raises(WireError, match="full, encoded address"):
+            signed(url=url)
 
 
 def test_uses_the_clock_of_the_machine_unless_told(nonces: Nonces) -> None:

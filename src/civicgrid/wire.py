@@ -15,6 +15,7 @@ sends is inside a signed HTTP request.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,21 +24,23 @@ from typing import Annotated, Literal, TypeVar
 import msgpack
 from pydantic import Field, TypeAdapter, ValidationError
 
-from civicgrid.canonical import Node, describe
-from civicgrid.disclosure.codes import Code
+from civicgrid.canonical import Node, describe, parse
+from civicgrid.disclosure.codes import WORDS, Code
+from civicgrid.disclosure.output import Output
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import TrustError, WireError
-from civicgrid.methods.plan import Plan
+from civicgrid.methods.plan import Plan, check_format
 from civicgrid.query.types import Schema
 from civicgrid.trust.envelope import Envelope, pae
 from civicgrid.trust.keys import SigningKey, verify
-from civicgrid.trust.roster import Acceptance, Member, Roster
+from civicgrid.trust.roster import Member, Roster
 
 MAX_FRAME = 64_000_000
 MAX_HEADER = 4_000_000
 MAX_BLOBS = 1_000
 
 STUDY = "application/vnd.civicgrid.study+json"
+STANDING = "application/vnd.civicgrid.standing+json"
 TASK = "application/vnd.civicgrid.task"
 MEDIA = "application/vnd.civicgrid.frame"
 
@@ -61,6 +64,20 @@ class StudyRequest(Node):
         return Envelope.sign(STUDY, self.canonical(), key)
 
 
+def read_study(study: Envelope) -> StudyRequest:
+    """The request inside a signed study, once the person that it names is found to have signed it.
+
+    A plan of a later format is refused with advice. Whether that person may ask is for the permits to say.
+    """
+    try:
+        claimed = parse(base64.b64decode(study.payload))
+        check_format(claimed.get("plan"))
+        person = str(claimed["person"])
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise WireError("Expected a signed study; the envelope holds something else.") from None
+    return StudyRequest.from_bytes(study.verify(STUDY, [person]))
+
+
 class Prepare(Node):
     """Whether the site will take part, and its signature under the proposed roster."""
 
@@ -72,16 +89,22 @@ class Prepare(Node):
 
 
 class Round(Node):
-    """One Ask of one analysis. The Ask is the blob "ask"; `accepted` holds every member's signature of the roster."""
+    """One Ask of one analysis, the Ask being the blob "ask".
+
+    `signed` is the roster under every member's signature, and `standings` what each said of itself, the first time that
+    anything is asked under that roster; the nodes keep them. `version` is that of the method's half at the hub.
+    """
 
     kind: Literal["round"] = "round"
     network: Name
     run: Digest
     attempt: int = Field(ge=0, le=1000)
     analysis: str
+    version: int
     round: int = Field(ge=0, le=10_000)
     roster: Digest
-    accepted: tuple[Envelope, ...]
+    signed: Envelope | None = None
+    standings: tuple[Envelope, ...] = ()
 
 
 class Finish(Node):
@@ -96,12 +119,29 @@ Task = Prepare | Round | Finish
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="kind")])
 
 
+class Standing(Node):
+    """What a site says of itself when it signs a roster: whether its people are many enough to be told apart.
+
+    When a later roster leaves this site out, the difference of the two totals is this site's part. The others answer
+    under the later roster only if it has said, under its signature, that this would not give a small group away.
+    """
+
+    kind: Literal["standing"] = "standing"
+    roster: Digest
+    site: Name
+    alone: bool
+
+    def signed(self, key: SigningKey) -> Envelope:
+        return Envelope.sign(STANDING, self.canonical(), key)
+
+
 class Accepted(Node):
     """The site takes part: its signature of the roster, and the thresholds that it asks of anything published."""
 
     kind: Literal["accepted"] = "accepted"
     task: Digest
     signature: Envelope
+    standing: Envelope
     thresholds: Thresholds
 
 
@@ -121,6 +161,15 @@ class Refused(Node):
 
 
 Reply = Accepted | Shared | Refused
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+
+
+def read_reply(header: bytes) -> Reply:
+    """A node's reply from its bytes."""
+    try:
+        return _REPLY.validate_json(header)
+    except ValidationError as error:
+        raise WireError(f"This is not a valid reply: {describe(error)}") from None
 
 
 class Holding(Node):
@@ -141,12 +190,14 @@ class Hello(Node):
     holdings: tuple[Holding, ...]
     methods: dict[str, int]
     software: str
+    session: str
 
 
 class Exchange(Node):
     """Replies that are ready, and a request for the next tasks: wait at most `wait` seconds for one to come.
 
-    `session` is drawn at every start of a node, so that tasks handed to a process that died are handed out again.
+    `session` is drawn at every start of a node and announced in its Hello: tasks handed to a process that died are handed
+    out again, and a process that another has taken over from is turned away.
     """
 
     kind: Literal["exchange"] = "exchange"
@@ -161,6 +212,43 @@ class Tasks(Node):
     kind: Literal["tasks"] = "tasks"
     stored: tuple[Digest, ...] = ()
     tasks: int = 0
+
+
+class SiteOutcome(Node):
+    """What became of one site in one analysis. `code` says why it did not answer; a suppressed site has none."""
+
+    site: Name
+    status: Literal["answered", "suppressed", "refused", "offline"]
+    code: Code | None = Field(default=None, strict=False)
+
+    def words(self) -> str:
+        if self.status == "refused" and self.code is not None:
+            return WORDS[self.code]
+        return {
+            "answered": "Answered.",
+            "suppressed": WORDS[Code.DISCLOSURE],
+            "offline": "Did not answer in time: the node was not connected, or it was lost during the run.",
+        }.get(self.status, "")
+
+
+class AnalysisResult(Node):
+    """The answer of one analysis, or why there is none; and what became of each site. `mode` is how shares travelled."""
+
+    name: str
+    output: Output | None = None
+    failure: str = ""
+    mode: Literal["masked", "open", "none"] = "none"
+    rounds: int = 0
+    sites: tuple[SiteOutcome, ...] = ()
+
+
+class StudyResult(Node):
+    """What a researcher gets back: the plan's digest and the answer to each of its analyses."""
+
+    kind: Literal["result"] = "result"
+    run: Digest
+    plan: Digest
+    analyses: tuple[AnalysisResult, ...]
 
 
 @dataclass(frozen=True)
@@ -252,8 +340,8 @@ class SignedTask:
 __all__ = [
     "MEDIA",
     "STUDY",
-    "Acceptance",
     "Accepted",
+    "AnalysisResult",
     "Exchange",
     "Finish",
     "Frame",
@@ -267,9 +355,14 @@ __all__ = [
     "Round",
     "Shared",
     "SignedTask",
+    "SiteOutcome",
+    "Standing",
     "StudyRequest",
+    "StudyResult",
     "Task",
     "Tasks",
     "read_frame",
+    "read_reply",
+    "read_study",
     "unframe",
 ]

@@ -24,18 +24,21 @@ from civicgrid.disclosure.shapes import (
     Counts,
     Histogram,
     IntArray,
-    ModelSums,
     Part,
     Received,
     Share,
     Sums,
 )
 from civicgrid.disclosure.thresholds import Thresholds
-from civicgrid.errors import WireError
+from civicgrid.errors import DataError, PlanError, TrustError, WireError
 from civicgrid.trust import masks
+from civicgrid.trust.fixedpoint import Encoding, Slot
 
 Mode = Literal["open", "masked"]
 Limbs = npt.NDArray[np.uint64]
+
+WHOLE = Counts | Histogram
+"""The shapes that hold whole numbers of people, and travel exact."""
 
 MAX_VALUES = 1_000_000
 FORM = 1
@@ -97,9 +100,13 @@ def _open(share: Share, thresholds: Thresholds) -> bytes:
 
 
 def _masked(share: Share, sites: int, mask: Callable[[Limbs], Limbs]) -> bytes:
-    limbs = [masks.encode(part.values, _exponents(part), sites, part.name) for part in share]
-    heads = [[*_head(part), _raw(_exponents(part).astype(np.int64))] for part in share]
-    packed: bytes = msgpack.packb([FORM, "masked", heads, mask(np.concatenate(limbs)).tobytes()])
+    encoding = Encoding(tuple(Slot(part.name, part.values.shape, _exponents(part)) for part in share), sites)
+    try:
+        limbs = encoding.encode({part.name: part.values for part in share})
+    except DataError as error:
+        raise Withheld(Code.FAILED, str(error)) from None
+    heads = [[*_head(part), None if isinstance(part, WHOLE) else _raw(part.exponents)] for part in share]
+    packed: bytes = msgpack.packb([FORM, "masked", heads, mask(limbs).tobytes()])
     return packed
 
 
@@ -107,10 +114,8 @@ def _head(part: Part) -> list[Any]:
     return [type(part).__name__, part.name, list(part.values.shape)]
 
 
-def _exponents(part: Part) -> IntArray:
-    if isinstance(part, Sums | ModelSums):
-        return np.broadcast_to(part.exponents, part.values.shape).reshape(-1)
-    return np.zeros(0, dtype=np.int64)
+def _exponents(part: Part) -> IntArray | None:
+    return None if isinstance(part, WHOLE) else part.exponents
 
 
 def _raw(array: npt.NDArray[Any]) -> bytes:
@@ -128,7 +133,7 @@ def combine(released: Sequence[bytes]) -> Combined:
         if any(form[0] != FORM for form in read) or len({form[1] for form in read}) != 1:
             raise ValueError("sites answered in different forms")
         combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
-    except (ValueError, TypeError, IndexError, KeyError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException, PlanError, TrustError) as error:
         raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
     return combined
 
@@ -136,19 +141,14 @@ def combine(released: Sequence[bytes]) -> Combined:
 def _add_masked(read: list[Any]) -> Combined:
     if any(form[2] != read[0][2] for form in read):
         raise ValueError("sites described their shares differently")
-    shapes = [(kind, name, tuple(shape), np.frombuffer(exponents, "<i8")) for kind, name, shape, exponents in read[0][2]]
-    size = sum(int(np.prod(shape)) for _, _, shape, _ in shapes)
-    limbs = [np.frombuffer(form[3], "<u8").reshape(size, 2) for form in read]
-    total = masks.combine(limbs)
-    combined: Combined = {}
-    start = 0
-    for kind, name, shape, exponents in shapes:
-        stop = start + int(np.prod(shape))
-        integers = kind in ("Counts", "Histogram")
-        values = masks.decode(total[start:stop], None if integers else exponents).reshape(shape)
-        combined[name] = _received(kind, name, values)
-        start = stop
-    return combined
+    slots = tuple(
+        Slot(name, tuple(shape), None if exponents is None else np.frombuffer(exponents, "<i8"))
+        for _, name, shape, exponents in read[0][2]
+    )
+    encoding = Encoding(slots, len(read))
+    total = masks.combine([np.frombuffer(form[3], "<u8").reshape(encoding.length, 2) for form in read])
+    decoded = encoding.decode(total)
+    return {name: _received(kind, name, decoded[name]) for kind, name, _, _ in read[0][2]}
 
 
 def _add_open(read: list[Any]) -> Combined:

@@ -93,14 +93,18 @@ class Plan(Node):
 
 def read_plan(raw: bytes | str) -> Plan:
     """A plan from its JSON. A plan of a later format is refused with advice rather than misread."""
-    data = parse(raw)
+    check_format(parse(raw))
+    return Plan.from_bytes(raw)
+
+
+def check_format(data: Any) -> None:
+    """Raise PlanError for the JSON data of a plan that a later version has written."""
     came = data.get("format", FORMAT) if isinstance(data, dict) else FORMAT
     if isinstance(came, int) and came > FORMAT:
         raise PlanError(
             f"This plan is of format {came}; this version of Civic Grid reads up to format {FORMAT}. Update it, or "
             "write the plan with the version installed here."
         )
-    return Plan.from_bytes(raw)
 
 
 def bind(

@@ -1,0 +1,68 @@
+"""Settings of a node and of a hub: small TOML files that a person can read and write."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+
+from civicgrid.canonical import Node, describe
+from civicgrid.errors import ConfigError
+
+Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class NodeSettings(Node):
+    """`node.toml`: who this site is, and which hub it dials. `hub_key` is the only key whose tasks it opens."""
+
+    network: Name
+    site: Name
+    organisation: Annotated[str, Field(min_length=1, max_length=200)]
+    hub: str
+    hub_key: str
+    cache_megabytes: int = Field(default=4096, ge=0)
+
+
+class HubSettings(Node):
+    """`hub.toml`: the network's name, where the hub listens, its database, and its clocks (seconds).
+
+    `address` is the public one that nodes and people dial and sign for, where it differs from host and port.
+
+    `reply_seconds` is how long a site may take over one task before the run goes on without it; `connected_seconds` how
+    long after its last message a site counts as connected.
+    """
+
+    network: Name
+    host: str = "127.0.0.1"
+    port: int = Field(default=8700, ge=0, le=65535)
+    address: str = ""
+    database: str = "sqlite:///hub.sqlite"
+    reply_seconds: float = Field(default=120.0, gt=0)
+    connected_seconds: float = Field(default=60.0, gt=0)
+
+
+T = TypeVar("T", bound=Node)
+
+
+def read_settings(kind: type[T], path: Path) -> T:
+    """A settings file. ConfigError, naming file and field, where it is missing or does not hold."""
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"Expected settings at {path}; there is no such file. Run the matching init first.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The settings at {path} are not valid TOML: {error}. Mend the file.") from None
+    except ValidationError as error:
+        raise ConfigError(f"The settings at {path} do not hold: {describe(error)}. Mend the file.") from None
+
+
+def write_settings(settings: Node, path: Path) -> None:
+    """The settings as TOML, one line a field."""
+    lines = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if isinstance(value, str) else str(value)
+        lines.append(f"{name} = {text}")
+    path.write_text("\n".join(lines) + "\n", "utf-8")

@@ -1,0 +1,325 @@
+"""The hub's HTTP service: one face to nodes, one to researchers. Every request but `/healthz` is signed.
+
+    POST /node/hello       a node announces what its site holds
+    POST /node/exchange    replies in, confirmations and tasks out (waits for a task)
+    GET  /api/network      who is on the network, and which data sets they hold
+    POST /api/studies      a signed study; gives the run's id
+    GET  /api/studies/{run}  the state, the progress since a line, and the result when there is one
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from civicgrid import __version__
+from civicgrid.config import HubSettings
+from civicgrid.errors import CivicGridError, DataError, PlanError, TrustError, WireError
+from civicgrid.hub import database as db
+from civicgrid.hub.home import HubHome
+from civicgrid.hub.journal import Journal
+from civicgrid.hub.runs import Runs
+from civicgrid.methods import METHODS
+from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.nonces import Nonces
+from civicgrid.trust.requests import verify
+from civicgrid.wire import MAX_FRAME, MEDIA, Exchange, Frame, Hello, Member, Tasks, read_frame, read_study
+
+log = logging.getLogger("civicgrid.hub")
+
+STATUS = {TrustError: 401, PlanError: 422, DataError: 422, WireError: 400}
+
+
+@dataclass
+class Hub:
+    """What the requests of one hub share."""
+
+    settings: HubSettings
+    address: str
+    engine: sa.Engine
+    runs: Runs
+    journal: Journal
+    nonces: Nonces
+    members: dict[str, Member] = field(default_factory=dict)
+    hellos: dict[str, Hello] = field(default_factory=dict)
+    by_key: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
+
+    def reload(self) -> None:
+        """Read who is registered. Called at the start and when an unknown key knocks, so that an admission needs no restart."""
+        with self.engine.connect() as connection:
+            for row in connection.execute(sa.select(db.sites)).mappings():
+                self.members[row["site"]] = Member.from_bytes(row["member"])
+                self.by_key[row["key"]] = row["site"]
+                if row["hello"] and row["site"] not in self.hellos:
+                    self.hellos[row["site"]] = Hello.from_bytes(row["hello"])
+            for row in connection.execute(sa.select(db.people)).mappings():
+                self.people[row["key"]] = row["name"]
+
+    def known(self, key: str) -> str | None:
+        """The key itself where it is registered, for the check of a signature."""
+        if key not in self.by_key and key not in self.people:
+            self.reload()
+        return key if key in self.by_key or key in self.people else None
+
+    def connected(self, site: str) -> bool:
+        line = self.runs.lines.get(site)
+        return line is not None and time.monotonic() - line.seen < self.settings.connected_seconds
+
+    async def signed(self, request: Request) -> tuple[str, bytes]:
+        """The key that signed this request, and its body."""
+        if int(request.headers.get("content-length") or 0) > MAX_FRAME:
+            raise WireError(f"Expected a message of at most {MAX_FRAME:,} bytes. Send less.")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FRAME:
+                raise WireError(f"Expected a message of at most {MAX_FRAME:,} bytes. Send less.")
+        path = request.scope["raw_path"].decode("latin-1")
+        query = request.scope["query_string"].decode("latin-1")
+        url = self.address + path + (f"?{query}" if query else "")
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
+        key = verify(request.method, url, headers, bytes(body), self.known, self.nonces)
+        return key, bytes(body)
+
+    async def site(self, request: Request) -> tuple[str, bytes]:
+        key, body = await self.signed(request)
+        if key not in self.by_key:
+            raise TrustError("Expected a registered node's key; this key belongs to a person. Use the node's own.")
+        return self.by_key[key], body
+
+    async def person(self, request: Request) -> tuple[str, bytes]:
+        key, body = await self.signed(request)
+        if key not in self.people:
+            raise TrustError("Expected a registered person's key; this key belongs to a node. Use your own.")
+        return key, body
+
+
+def create(home: HubHome, address: str | None = None) -> FastAPI:
+    """The application of the hub in this folder."""
+    settings = home.settings()
+    engine = home.engine()
+    journal = Journal(engine)
+    runs = Runs(
+        engine,
+        home.key(),
+        journal,
+        reply_seconds=settings.reply_seconds,
+        connected_seconds=settings.connected_seconds,
+    )
+    address = address or settings.address or f"http://{settings.host}:{settings.port}"
+    hub = Hub(settings, address, engine, runs, journal, Nonces(home.path / "nonces.sqlite"))
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        hub.reload()
+        resumed = hub.runs.resume()
+        if resumed:
+            log.info("resumed %d run(s)", resumed)
+        watch = asyncio.create_task(_watch(hub))
+        yield
+        watch.cancel()
+        hub.nonces.close()
+        hub.engine.dispose()
+
+    app = FastAPI(title="Civic Grid hub", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app.state.hub = hub
+    app.add_exception_handler(CivicGridError, _explain)
+    app.add_exception_handler(HTTPException, _plain)
+    app.add_api_route("/healthz", _healthz, methods=["GET"])
+    for path, endpoint, method in (
+        ("/node/hello", _hello, "POST"),
+        ("/node/exchange", _exchange, "POST"),
+        ("/api/network", _network, "GET"),
+        ("/api/studies", _submit, "POST"),
+        ("/api/studies/{run}", _study, "GET"),
+    ):
+        app.add_route(path, _bound(hub, endpoint), methods=[method])
+    return app
+
+
+def _bound(
+    hub: Hub, endpoint: Callable[[Hub, Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def call(request: Request) -> Response:
+        return await endpoint(hub, request)
+
+    return call
+
+
+async def _watch(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(0.5)
+        try:
+            hub.runs.overdue()
+        except Exception as error:
+            log.error("watching runs failed: %s", type(error).__name__)
+
+
+async def _healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------------
+
+
+async def _hello(hub: Hub, request: Request) -> Response:
+    site, body = await hub.site(request)
+    hello, _ = read_frame(Hello, body)
+    if hello.network != hub.settings.network or hello.member != hub.members[site]:
+        raise TrustError(
+            f"Expected the card under which {site} is registered in {hub.settings.network}; another came. Register the "
+            "site's present card, or mend node.toml."
+        )
+    hub.hellos[site] = hello
+    hub.runs.line(site).seen = time.monotonic()
+    with hub.journal.transaction() as connection:
+        connection.execute(
+            sa.update(db.sites)
+            .where(db.sites.c.site == site)
+            .values(hello=hello.canonical().decode(), seen=time.time(), session=hello.session)
+        )
+        hub.journal.add(connection, None, "hello", site=site, software=hello.software)
+    return _frame(Frame(Tasks()))
+
+
+async def _exchange(hub: Hub, request: Request) -> Response:
+    site, body = await hub.site(request)
+    exchange, blobs = read_frame(Exchange, body)
+    hello = hub.hellos.get(site)
+    if hello is None or hello.session != exchange.session:
+        return _error(409, "Another process of this node has said hello since. Only one may run: stop this one.")
+    for reply in exchange.replies:
+        share = blobs.get(reply.task, b"")
+        hub.runs.take(site, reply, reply.canonical(), share)
+    stored, tasks = await hub.runs.next_tasks(site, exchange.session, exchange.wait)
+    return _frame(Frame(Tasks(stored=stored, tasks=len(tasks)), {str(i): task for i, task in enumerate(tasks)}))
+
+
+# --- researchers ---------------------------------------------------------------------------------------------------
+
+
+async def _network(hub: Hub, request: Request) -> Response:
+    await hub.person(request)
+    return _json(
+        {
+            "network": hub.settings.network,
+            "sites": [
+                {
+                    "site": site,
+                    "organisation": member.organisation,
+                    "connected": hub.connected(site),
+                    "holdings": [held.to_data() for held in hub.hellos[site].holdings] if site in hub.hellos else [],
+                }
+                for site, member in sorted(hub.members.items())
+            ],
+            "methods": {kind: method.version for kind, method in sorted(METHODS.items())},
+        }
+    )
+
+
+async def _submit(hub: Hub, request: Request) -> Response:
+    person, body = await hub.person(request)
+    study = Envelope.from_bytes(body)
+    asked = read_study(study)
+    if asked.person != person:
+        raise TrustError("Expected a study signed by the person who sends it. Send your own, signed with your key.")
+    if asked.network != hub.settings.network:
+        raise WireError(f"This hub serves {hub.settings.network!r}; the study is for {asked.network!r}.")
+    dataset = asked.plan.dataset
+    holding = {
+        site for site, hello in hub.hellos.items() if any(held.name == dataset for held in hello.holdings)
+    }
+    if not holding:
+        known = sorted({held.name for hello in hub.hellos.values() for held in hello.holdings})
+        raise DataError(
+            f"No site of {hub.settings.network} holds a data set called {dataset!r}. "
+            f"There is: {', '.join(known) or 'none yet; no node has connected'}."
+        )
+    unknown = sorted(set(asked.sites) - set(hub.members))
+    if unknown:
+        raise DataError(
+            f"There is no site called {', '.join(unknown)}. The network has: {', '.join(sorted(hub.members))}."
+        )
+    wanted = set(asked.sites) & holding if asked.sites else holding
+    ready = {site: hub.members[site] for site in wanted if hub.connected(site)}
+    offline = tuple(sorted(wanted - set(ready)))
+    return _json({"run": hub.runs.start(asked, study, ready, offline)})
+
+
+async def _study(hub: Hub, request: Request) -> Response:
+    person, _ = await hub.person(request)
+    run = request.path_params["run"]
+    after = _number(request, "after", -1)
+    wait = min(_number(request, "wait", 0), 30)
+    row = _row(hub, run, person)
+    if row["state"] == "running" and wait:
+        done = hub.runs.finished.setdefault(run, asyncio.Event())
+        until = time.monotonic() + wait
+        # A watcher sees progress within a fifth of a second, and the end at once.
+        while time.monotonic() < until and not done.is_set() and not hub.journal.lines(run, after):
+            try:
+                await asyncio.wait_for(done.wait(), 0.2)
+            except TimeoutError:
+                continue
+        row = _row(hub, run, person)
+    return _json(
+        {
+            "run": run,
+            "state": row["state"],
+            "result": json.loads(row["result"]) if row["result"] else None,
+            "progress": hub.journal.lines(run, after),
+        }
+    )
+
+
+def _row(hub: Hub, run: str, person: str) -> Any:
+    with hub.engine.connect() as connection:
+        row = connection.execute(sa.select(db.runs).where(db.runs.c.run == run)).mappings().first()
+    if row is None or row["person"] != person:
+        raise HTTPException(404, "There is no such run of yours.")
+    return row
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    raw = request.query_params.get(name)
+    try:
+        return default if raw is None else int(raw)
+    except ValueError:
+        raise WireError(f"Expected a whole number for {name!r}; something else came.") from None
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def _frame(frame: Frame) -> Response:
+    return Response(frame.to_bytes(), media_type=MEDIA)
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(json.dumps(data), status, media_type="application/json")
+
+
+def _error(status: int, message: str) -> Response:
+    return _json({"error": message}, status)
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+    return _error(status, str(error))
+
+
+async def _plain(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "The hub could not do this."
+    return _error(status, str(detail))

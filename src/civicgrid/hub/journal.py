@@ -1,0 +1,60 @@
+"""The hub's audit log: what was asked of whom, who answered, what was published, each line chained to the one before.
+
+Lines are added inside the transaction of what they speak of, so that log and database cannot disagree. The progress that
+a researcher watches is read from the same lines.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from civicgrid.hub.database import audit
+from civicgrid.trust.audit import GENESIS, link
+
+
+class Journal:
+    """The log of one hub. `transaction` opens a database transaction in which `add` may be called."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._last: tuple[int, str] | None = None
+        self._lines: list[dict[str, object]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """All or nothing: the caller's writes and the lines about them."""
+        before = self._last
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+                if self._lines:
+                    connection.execute(sa.insert(audit), self._lines)
+        except BaseException:
+            self._last = before
+            raise
+        finally:
+            self._lines = []
+
+    def add(self, connection: sa.Connection, run: str | None, action: str, **details: str | int) -> None:
+        """A line: what happened (`action`), to which run, with digests, names of sites and numbers of messages."""
+        if self._last is None:
+            row = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+            self._last = (row[0], row[1]) if row else (-1, GENESIS)
+        seq = self._last[0] + 1
+        entry = {"seq": seq, "at": round(time.time(), 3), "run": run or "", "action": action, **details}
+        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+        self._last = (seq, link(self._last[1], text.encode()))
+        self._lines.append({"seq": seq, "run": run, "entry": text, "hash": self._last[1]})
+
+    def lines(self, run: str, after: int = -1) -> list[dict[str, object]]:
+        """What happened in a run since line `after`."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(audit.c.entry).where(audit.c.run == run, audit.c.seq > after).order_by(audit.c.seq)
+            )
+            return [json.loads(row[0]) for row in rows]

@@ -1,0 +1,366 @@
+"""The runs of a hub: what was asked of whom, who has answered, and what comes next.
+
+Each run is a `coordinator.conduct` generator. A task is stored before any site can see it, a reply before it is confirmed,
+and the last reply of a round is stored together with the next task: one durable write a round. After a restart `resume`
+runs every unfinished generator again over the stored replies.
+
+Everything here runs on the event loop's thread. Only `exchange` and `result` wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from civicgrid.canonical import digest
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.errors import CivicGridError
+from civicgrid.hub import database as db
+from civicgrid.hub.coordinator import Answer, Conduct, Dispatch, conduct
+from civicgrid.hub.journal import Journal
+from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.keys import SigningKey
+from civicgrid.wire import Member, Reply, SignedTask, StudyRequest, StudyResult, read_reply, read_study
+
+log = logging.getLogger("civicgrid.hub")
+
+GATHER_SECONDS = 0.05
+LEASE_SECONDS = 15.0
+
+
+@dataclass
+class Conversation:
+    """A run under way: its generator, the task that is out, and what has come back."""
+
+    run: str
+    conduct: Conduct
+    seq: int = -1
+    digest: str = ""
+    waiting: set[str] = field(default_factory=set)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    since: float = 0.0
+
+
+@dataclass
+class Waiting:
+    """A task that a site has not answered. `session` is the node process that it was last handed to."""
+
+    run: str
+    signed: bytes
+    expects: bool
+    session: str = ""
+    handed: float = 0.0
+
+
+@dataclass
+class Line:
+    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting."""
+
+    tasks: dict[str, Waiting] = field(default_factory=dict)
+    stored: list[str] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: float = 0.0
+
+
+class Runs:
+    """All runs of one hub, over one database."""
+
+    def __init__(
+        self, engine: sa.Engine, key: SigningKey, journal: Journal, *, reply_seconds: float, connected_seconds: float
+    ) -> None:
+        self.engine, self.key, self.journal = engine, key, journal
+        self.reply_seconds, self.connected_seconds = reply_seconds, connected_seconds
+        self.thresholds = Thresholds()
+        self.conversations: dict[str, Conversation] = {}
+        self.lines: dict[str, Line] = {}
+        self.finished: dict[str, asyncio.Event] = {}
+        self._pending: list[dict[str, object]] = []
+        self._gathering: asyncio.TimerHandle | None = None
+
+    # --- starting and resuming ---------------------------------------------------------------------------------------
+
+    def line(self, site: str) -> Line:
+        return self.lines.setdefault(site, Line())
+
+    def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]) -> str:
+        """Begin a run. The same signed study is one run, however often it is sent."""
+        run = request.digest()
+        with self.journal.transaction() as connection:
+            if connection.execute(sa.select(db.runs.c.run).where(db.runs.c.run == run)).first():
+                return run
+            connection.execute(
+                sa.insert(db.runs).values(
+                    run=run,
+                    network=request.network,
+                    project=request.project,
+                    person=request.person,
+                    plan=request.plan.digest(),
+                    study=study.canonical().decode(),
+                    members=json.dumps([members[site].to_data() for site in sorted(members)]),
+                    offline=json.dumps(list(offline)),
+                    submitted=time.time(),
+                    state="running",
+                )
+            )
+            self.journal.add(connection, run, "submitted", project=request.project, plan=request.plan.digest())
+        self._begin(request, study, members, offline)
+        return run
+
+    def resume(self) -> int:
+        """Take up every unfinished run where its stored tasks and replies leave it. How many there were."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(db.runs).where(db.runs.c.state == "running")).mappings().all()
+        for row in rows:
+            study = Envelope.from_bytes(row["study"])
+            request = read_study(study)
+            members = {m["site"]: Member.model_validate(m) for m in json.loads(row["members"])}
+            self._begin(request, study, members, tuple(json.loads(row["offline"])))
+        return len(rows)
+
+    def _begin(
+        self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]
+    ) -> None:
+        run = request.digest()
+        talk = Conversation(run, conduct(request, study, run, members, offline, self.thresholds))
+        self.conversations[run] = talk
+        self.finished.setdefault(run, asyncio.Event())
+        self._advance(talk, first=True)
+
+    # --- the conversation --------------------------------------------------------------------------------------------
+
+    def _advance(self, talk: Conversation, first: bool = False) -> None:
+        """Send the generator what has come, store what it wants next, and put that before the sites.
+
+        Dispatches that are stored already (after a restart) are walked through without waiting.
+        """
+        while True:
+            try:
+                dispatch = next(talk.conduct) if first else talk.conduct.send(talk.answers)
+            except StopIteration as stop:
+                self._finish(talk, stop.value)
+                return
+            except CivicGridError as error:
+                self._fail(talk, str(error))
+                return
+            first = False
+            if not self._dispatch(talk, dispatch):
+                return
+            if talk.waiting:
+                return
+
+    def _dispatch(self, talk: Conversation, dispatch: Dispatch) -> bool:
+        talk.seq += 1
+        payload = dispatch.frame.to_bytes()
+        stored = self._stored(talk)
+        if stored is None:
+            signed = SignedTask.sign(dispatch.frame, self.key)
+            self._store(talk, dispatch, signed)
+            talk.answers = {}
+        else:
+            signed, answered = stored
+            if signed.payload != payload:
+                self._fail(talk, "This run was begun by another version of the software. Run the study again.")
+                return False
+            talk.answers = answered
+        talk.digest, talk.since = signed.digest, time.monotonic()
+        gone = self._lost_before(signed.digest)
+        talk.waiting = set(dispatch.targets) - set(talk.answers) - gone if dispatch.expects else set()
+        raw = signed.to_bytes()
+        for site in dispatch.targets if not dispatch.expects else talk.waiting:
+            line = self.line(site)
+            line.tasks[signed.digest] = Waiting(talk.run, raw, dispatch.expects)
+            line.wake.set()
+        return True
+
+    def _stored(self, talk: Conversation) -> tuple[SignedTask, dict[str, Answer]] | None:
+        with self.engine.connect() as connection:
+            row = connection.execute(
+                sa.select(db.tasks.c.signed).where(db.tasks.c.run == talk.run, db.tasks.c.seq == talk.seq)
+            ).first()
+            if row is None:
+                return None
+            signed = SignedTask.from_bytes(bytes(row[0]))
+            rows = connection.execute(
+                sa.select(db.replies).where(db.replies.c.task == signed.digest, db.replies.c.header.is_not(None))
+            ).mappings()
+            return signed, {r["site"]: Answer(read_reply(r["header"]), bytes(r["share"])) for r in rows}
+
+    def _lost_before(self, task: str) -> set[str]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(db.replies.c.site).where(db.replies.c.task == task, db.replies.c.header.is_(None))
+            )
+            return {row[0] for row in rows}
+
+    def _store(self, talk: Conversation, dispatch: Dispatch, signed: SignedTask) -> None:
+        """The next task and every reply that waits to be stored: one transaction."""
+        with self.journal.transaction() as connection:
+            self._write_pending(connection)
+            connection.execute(
+                sa.insert(db.tasks).values(
+                    run=talk.run,
+                    seq=talk.seq,
+                    digest=signed.digest,
+                    signed=signed.to_bytes(),
+                    targets=json.dumps(list(dispatch.targets)),
+                    at=time.time(),
+                )
+            )
+            kind = getattr(dispatch.frame.header, "kind", "task")
+            details: dict[str, str | int] = {"task": signed.digest, "kind": kind, "sites": len(dispatch.targets)}
+            if kind == "round":
+                details |= {
+                    "analysis": getattr(dispatch.frame.header, "analysis", ""),
+                    "round": getattr(dispatch.frame.header, "round", 0),
+                }
+            self.journal.add(connection, talk.run, "asked", **details)
+        self._confirm()
+
+    # --- replies -----------------------------------------------------------------------------------------------------
+
+    def take(self, site: str, reply: Reply, header: bytes, share: bytes) -> None:
+        """A reply has come. It is confirmed to the site once it is stored."""
+        line = self.line(site)
+        task = line.tasks.pop(reply.task, None)
+        if task is None:
+            # Stored before, or for a run that has ended: confirmed again, so that the node can let go of it.
+            line.stored.append(reply.task)
+            return
+        talk = self.conversations.get(task.run)
+        self._pending.append(
+            {"task": reply.task, "site": site, "header": header, "share": share, "at": time.time(), "run": task.run}
+        )
+        if talk is None or talk.digest != reply.task:
+            self._gather()
+            return
+        talk.answers[site] = Answer(reply, share)
+        talk.waiting.discard(site)
+        if talk.waiting:
+            self._gather()
+        else:
+            self._advance(talk)
+
+    def _gather(self) -> None:
+        """Store what has come before long, together with whatever comes until then."""
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._gathering = None
+        if self._pending:
+            with self.journal.transaction() as connection:
+                self._write_pending(connection)
+            self._confirm()
+
+    def _write_pending(self, connection: sa.Connection) -> None:
+        if not self._pending:
+            return
+        rows = [{k: v for k, v in row.items() if k != "run"} for row in self._pending]
+        connection.execute(sa.insert(db.replies), rows)
+        for row in self._pending:
+            share = row["share"]
+            self.journal.add(
+                connection,
+                str(row["run"]),
+                "answered" if row["header"] is not None else "lost",
+                site=str(row["site"]),
+                task=str(row["task"]),
+                digest=digest(share) if isinstance(share, bytes) and share else "",
+            )
+
+    def _confirm(self) -> None:
+        for row in self._pending:
+            if row["header"] is not None:
+                self.line(str(row["site"])).stored.append(str(row["task"]))
+        self._pending.clear()
+
+    def overdue(self) -> None:
+        """Go on without sites that have not answered in time, or that have gone without fetching their task."""
+        now = time.monotonic()
+        for talk in list(self.conversations.values()):
+            late = set()
+            for site in talk.waiting:
+                line = self.line(site)
+                task = line.tasks.get(talk.digest)
+                fetched = task is not None and bool(task.session)
+                silent = now - max(line.seen, talk.since) > self.connected_seconds
+                if now - talk.since > self.reply_seconds or (not fetched and silent):
+                    late.add(site)
+                    line.tasks.pop(talk.digest, None)
+                    self._pending.append(
+                        {
+                            "task": talk.digest,
+                            "site": site,
+                            "header": None,
+                            "share": None,
+                            "at": time.time(),
+                            "run": talk.run,
+                        }
+                    )
+            if late:
+                talk.waiting -= late
+                if talk.waiting:
+                    self._gather()
+                else:
+                    self._advance(talk)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, talk: Conversation, result: StudyResult) -> None:
+        self._close(talk, "finished", result.canonical().decode())
+
+    def _fail(self, talk: Conversation, why: str) -> None:
+        log.error("run %s ended: %s", talk.run[:12], why)
+        self._close(talk, "failed", json.dumps({"failure": why}))
+
+    def _close(self, talk: Conversation, state: str, result: str) -> None:
+        with self.journal.transaction() as connection:
+            self._write_pending(connection)
+            connection.execute(
+                sa.update(db.runs)
+                .where(db.runs.c.run == talk.run)
+                .values(state=state, result=result, finished=time.time())
+            )
+            self.journal.add(connection, talk.run, state, result=digest(result.encode()))
+        self._confirm()
+        self.conversations.pop(talk.run, None)
+        for line in self.lines.values():
+            for task in [t for t, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
+                line.tasks.pop(task)
+        self.finished.setdefault(talk.run, asyncio.Event()).set()
+
+    # --- the node's side ---------------------------------------------------------------------------------------------
+
+    async def next_tasks(self, site: str, session: str, wait: float) -> tuple[tuple[str, ...], list[bytes]]:
+        """Confirmations and tasks for a site: at once if there are tasks, else as soon as one comes or `wait` is over."""
+        line = self.line(site)
+        until = time.monotonic() + wait
+        while True:
+            line.seen = time.monotonic()
+            tasks = self._hand_out(line, session)
+            left = until - time.monotonic()
+            if tasks or left <= 0:
+                stored, line.stored = tuple(line.stored), []
+                return stored, tasks
+            line.wake.clear()
+            try:
+                await asyncio.wait_for(line.wake.wait(), min(left, self.connected_seconds / 3))
+            except TimeoutError:
+                continue
+
+    def _hand_out(self, line: Line, session: str) -> list[bytes]:
+        now = time.monotonic()
+        ready = []
+        for name, task in list(line.tasks.items()):
+            if task.session != session or now - task.handed > LEASE_SECONDS:
+                task.session, task.handed = session, now
+                ready.append(task.signed)
+                if not task.expects:
+                    line.tasks.pop(name)
+        return ready
+

@@ -1,0 +1,134 @@
+"""A node's folder: everything that one site keeps, in files that its own people can read and change.
+
+    node.toml          who the site is, which hub it dials
+    policy.toml        the disclosure policy
+    custodians.keys    public keys of the people who may sign permits here, one a line
+    peers.json         the other sites that the custodian trusts: organisation and keys
+    permits/           signed permits, one file each
+    keys/              the node's own private keys (readable by its user alone)
+    data.duckdb        the data
+    state.sqlite       ledger, outbox, audit log
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from civicgrid.config import NodeSettings, read_settings, write_settings
+from civicgrid.disclosure.policy import EXAMPLE, Policy
+from civicgrid.errors import CivicGridError, ConfigError, PlanError, TrustError
+from civicgrid.governance.permit import Permit, read_permit
+from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
+from civicgrid.trust.roster import Member, check_member
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one node."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.duckdb"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.sqlite"
+
+    def create(self, settings: NodeSettings) -> Member:
+        """Lay out a folder with fresh keys and the example policy. ConfigError if a node lives there already."""
+        if (self.path / "node.toml").exists():
+            raise ConfigError(f"There is a node at {self.path} already. Choose another folder, or use that one.")
+        (self.path / "keys").mkdir(parents=True, exist_ok=True)
+        (self.path / "permits").mkdir(exist_ok=True)
+        SigningKey.generate().save(self.path / "keys" / "signing.pem")
+        ExchangeKey.generate().save(self.path / "keys" / "exchange.pem")
+        (self.path / "policy.toml").write_text(EXAMPLE, "utf-8")
+        (self.path / "custodians.keys").write_text("# One public key a line: who may sign permits at this site.\n")
+        (self.path / "peers.json").write_text("[]\n")
+        write_settings(settings, self.path / "node.toml")
+        return self.member()
+
+    def settings(self) -> NodeSettings:
+        return read_settings(NodeSettings, self.path / "node.toml")
+
+    def signing(self) -> SigningKey:
+        return SigningKey.load(self.path / "keys" / "signing.pem")
+
+    def exchange(self) -> ExchangeKey:
+        return ExchangeKey.load(self.path / "keys" / "exchange.pem")
+
+    def policy(self) -> Policy:
+        return Policy.load(self.path / "policy.toml")
+
+    def member(self) -> Member:
+        """The site's card: what others need to know of it, and nothing secret."""
+        settings = self.settings()
+        return Member(
+            site=settings.site,
+            organisation=settings.organisation,
+            signing=self.signing().public,
+            exchange=self.exchange().public,
+        )
+
+    def custodians(self) -> tuple[str, ...]:
+        """The public keys whose signatures count on a permit here."""
+        lines = (self.path / "custodians.keys").read_text("utf-8").splitlines()
+        keys = tuple(line.split("#", 1)[0].strip() for line in lines if line.split("#", 1)[0].strip())
+        for key in keys:
+            signing_public(key)
+        return keys
+
+    def add_custodian(self, key: str, name: str) -> None:
+        signing_public(key)
+        with (self.path / "custodians.keys").open("a", encoding="utf-8") as file:
+            file.write(f"{key}  # {name}\n")
+
+    def peers(self) -> dict[str, Member]:
+        """The other sites that this one has pinned, by name."""
+        path = self.path / "peers.json"
+        try:
+            found = [Member.from_bytes(json.dumps(entry)) for entry in json.loads(path.read_text("utf-8"))]
+        except (OSError, ValueError, CivicGridError) as error:
+            raise ConfigError(f"The peers at {path} cannot be read: {error}. Mend the file.") from None
+        return {member.site: member for member in found}
+
+    def pin(self, members: Sequence[Member]) -> None:
+        """Trust these sites' keys and organisations from now on, in place of what was pinned under their names."""
+        pinned = self.peers() | {member.site: check_member(member) for member in members}
+        pinned.pop(self.settings().site, None)
+        text = json.dumps([pinned[site].to_data() for site in sorted(pinned)], indent=2)
+        (self.path / "peers.json").write_text(text + "\n", "utf-8")
+
+    def add_permit(self, envelope: Envelope) -> Path:
+        """Keep a signed permit, once its signature and site are found to hold."""
+        permit = read_permit(envelope, self.custodians())
+        settings = self.settings()
+        if (permit.network, permit.site) != (settings.network, settings.site):
+            raise TrustError(
+                f"This permit is for {permit.site} in {permit.network}; this node is {settings.site} in "
+                f"{settings.network}. Ask for the right file."
+            )
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", permit.project)
+        path = self.path / "permits" / f"{name}-{envelope.digest()[:12]}.json"
+        path.write_bytes(envelope.canonical())
+        return path
+
+    def permits(self) -> list[tuple[str, Permit]]:
+        """Every permit that a custodian of this site has signed, with its digest, latest first."""
+        found = []
+        custodians = self.custodians()
+        for path in sorted((self.path / "permits").glob("*.json")):
+            try:
+                envelope = Envelope.from_bytes(path.read_bytes())
+                found.append((envelope.digest(), read_permit(envelope, custodians)))
+            except (TrustError, PlanError):
+                continue
+        return sorted(found, key=lambda pair: dt.datetime.fromisoformat(pair[1].valid_from), reverse=True)

@@ -1,0 +1,104 @@
+"""Runs a node as a process: says hello, then exchanges replies for tasks until it is told to stop.
+
+A node only dials out. A reply is on disk before it is sent and stays there until the hub confirms that it has it, so
+either side may die at any moment. A reply is also the request for the next task: one message each way a round.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+
+from civicgrid import __version__
+from civicgrid.curation.store import Store
+from civicgrid.disclosure.codes import WORDS
+from civicgrid.errors import TrustError, WireError
+from civicgrid.methods import METHODS
+from civicgrid.node.home import Home
+from civicgrid.node.session import Stored
+from civicgrid.node.site import Identity, Site
+from civicgrid.node.state import State
+from civicgrid.transport import Connection, Unreachable
+from civicgrid.wire import Exchange, Frame, Hello, Refused, SignedTask, Tasks, read_frame, read_reply
+
+log = logging.getLogger("civicgrid.node")
+
+WAIT = 20.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+
+
+class Service:
+    """One node process. `run` returns when `stop` is set."""
+
+    def __init__(self, home: Home) -> None:
+        settings = home.settings()
+        home.policy()
+        self.home, self.settings = home, settings
+        self.identity = Identity(
+            settings.network, home.member(), home.signing(), home.exchange(), settings.hub_key
+        )
+        self.store = Store(home.data)
+        self.state = State(home.state)
+        data = Stored(self.store, settings.cache_megabytes * 1_000_000)
+        self.site = Site(self.identity, home, data, self.state)
+        self.connection = Connection(settings.hub, self.identity.signing)
+        self.session = secrets.token_hex(16)
+        self.stop = threading.Event()
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is set. TrustError when the hub turns this node away for good."""
+        pause = FIRST_PAUSE
+        greeted = False
+        try:
+            while not self.stop.is_set():
+                try:
+                    if not greeted:
+                        self.hello()
+                        greeted = True
+                        ready()
+                    self.exchange()
+                    pause = FIRST_PAUSE
+                except Unreachable as error:
+                    log.warning("%s Trying again in %.1f s.", error, pause)
+                    greeted = False
+                    self.stop.wait(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            self.connection.close()
+            self.state.close()
+            self.store.close()
+
+    def hello(self) -> None:
+        hello = Hello(
+            network=self.settings.network,
+            member=self.identity.member,
+            holdings=self.site.data.holdings(),
+            methods={kind: method.version for kind, method in METHODS.items()},
+            software=__version__,
+            session=self.session,
+        )
+        self.connection.post("/node/hello", Frame(hello).to_bytes())
+
+    def exchange(self, wait: float = WAIT) -> int:
+        """Send what is in the outbox, take what the hub has ready, answer it. How many tasks there were."""
+        outgoing = self.state.outgoing()
+        replies = tuple(read_reply(reply.header) for reply in outgoing)
+        blobs = {reply.task: reply.share for reply in outgoing if reply.share}
+        message = Exchange(session=self.session, replies=replies, wait=wait)
+        raw = self.connection.post("/node/exchange", Frame(message, blobs).to_bytes(), patience=wait + 30)
+        tasks, signed = read_frame(Tasks, raw)
+        self.state.confirmed(tasks.stored)
+        for number in range(tasks.tasks):
+            try:
+                answered = self.site.answer(SignedTask.from_bytes(signed[str(number)]))
+            except (TrustError, WireError, KeyError) as error:
+                log.error("A task was not opened: %s", error)
+                continue
+            if answered is not None:
+                reply = read_reply(answered.header)
+                what = WORDS[reply.code] if isinstance(reply, Refused) else reply.kind
+                log.info("task %s: %s", answered.task[:12], what)
+        return tasks.tasks
+

@@ -1,0 +1,143 @@
+"""A cohort at a site, open for the rounds of one run: the plan compiled, the table ready to be read again and again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from civicgrid.canonical import digest
+from civicgrid.curation.store import Store
+from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.errors import DataError
+from civicgrid.methods.plan import Plan
+from civicgrid.omop.vocabulary import unknown_concepts
+from civicgrid.query.cohort import Cohort
+from civicgrid.query.engines.duckdb import DuckDBEngine
+from civicgrid.query.nodes import ConceptSet, walk
+from civicgrid.query.table import Table
+from civicgrid.query.types import Schema
+from civicgrid.wire import Holding
+
+
+class Data(ABC):
+    """What a site's data looks like to the node, wherever it is kept."""
+
+    @abstractmethod
+    def holdings(self) -> tuple[Holding, ...]:
+        """The data sets, as the site announces them."""
+
+    @abstractmethod
+    def open(self, cohort: Cohort) -> Table:
+        """The cohort's table. DataError where the data set, a column or a concept is not there."""
+
+
+class Stored(Data):
+    """The data in a node's own DuckDB file."""
+
+    def __init__(self, store: Store, cache_bytes: int) -> None:
+        self.store, self.cache_bytes = store, cache_bytes
+
+    def holdings(self) -> tuple[Holding, ...]:
+        return tuple(
+            Holding(name=held.name, kind=held.kind, snapshot=held.snapshot, dictionary=held.schema)
+            for held in self.store.datasets()
+        )
+
+    def open(self, cohort: Cohort) -> Table:
+        held = self.store.dataset(cohort.dataset)
+        if (held.kind == "table") != (cohort.source == "records"):
+            raise DataError(f"The data set {held.name} is of another kind than the plan expects.")
+        cursor = self.store.cursor()
+        ids = {concept.id for node in walk(cohort) if isinstance(node, ConceptSet) for concept in node.concepts}
+        if ids and unknown_concepts(cursor, held.name, ids):
+            raise DataError("The plan names concepts that are not in this site's vocabulary.")
+        table = DuckDBEngine(cursor).table(cohort, held.snapshot, held.name)
+        return Cached(table, self.cache_bytes)
+
+
+class Cached(Table):
+    """A table that keeps a column in memory once it has been read, as long as all of them together fit."""
+
+    def __init__(self, table: Table, limit: int) -> None:
+        self.table, self.limit = table, limit
+        self.schema, self.snapshot = table.schema, table.snapshot
+        self.kept: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
+
+    @property
+    def rows(self) -> int:
+        return self.table.rows
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        key = tuple(columns)
+        if key in self.kept:
+            yield from self.kept[key]
+            return
+        if self.rows * 8 * max(len(key), 1) > self.limit:
+            yield from self.table.batches(columns)
+            return
+        # One set of columns at a time: a node's memory stays near the size of the table that is being read.
+        self.kept.clear()
+        read = []
+        for batch in self.table.batches(columns):
+            read.append(batch)
+            yield batch
+        self.kept[key] = read
+
+    def persons(self) -> Iterator[pa.Array]:
+        yield from self.table.persons()
+
+
+@dataclass
+class Session:
+    """One run at one site. `rows` names the people: the snapshot and the population, whatever is asked of them."""
+
+    run: str
+    plan: Plan
+    table: Table
+    rows: str
+
+
+def open_session(run: str, plan: Plan, data: Data) -> Session:
+    """The session of a plan, or Withheld(NO_DATA) where the site does not hold what the plan asks for."""
+    try:
+        _agree(plan, data.holdings())
+        table = data.open(plan.cohort)
+    except DataError as error:
+        raise Withheld(Code.NO_DATA, str(error)) from None
+    return Session(run, plan, table, rows_of(plan, table.snapshot))
+
+
+def rows_of(plan: Plan, snapshot: str) -> str:
+    """The digest that names a population at one snapshot of one data set."""
+    return digest(snapshot.encode() + b"\0" + plan.cohort.dataset.encode() + b"\0" + plan.cohort.population.canonical())
+
+
+def _agree(plan: Plan, holdings: tuple[Holding, ...]) -> None:
+    """The plan's columns are typed as this site's dictionary types them. Ranges are public guesses and may differ."""
+    held = {holding.name: holding for holding in holdings}.get(plan.dataset)
+    if held is None:
+        raise DataError("The site does not hold the data set.")
+    if held.dictionary is None or plan.cohort.source != "records":
+        return
+    for name, kind, levels in _record_columns(plan):
+        if name not in held.dictionary:
+            raise DataError(f"The data set has no column {name!r}.")
+        own = held.dictionary[name]
+        if own.kind != kind or (own.levels and set(levels) - set(own.levels)):
+            raise DataError(f"The column {name!r} is described otherwise in this site's dictionary.")
+
+
+def _record_columns(plan: Plan) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    from civicgrid.query.nodes import RecordField
+
+    for node in walk(plan.cohort):
+        if isinstance(node, RecordField):
+            yield node.column, node.type.kind, node.type.levels
+
+
+def schemas(holdings: Sequence[Holding]) -> dict[str, Schema]:
+    """The dictionaries among some holdings, by data set."""
+    return {holding.name: holding.dictionary for holding in holdings if holding.dictionary is not None}

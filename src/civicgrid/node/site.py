@@ -1,0 +1,367 @@
+"""A site's decisions: what it does with a task, from the signature on it to the bytes that leave.
+
+Everything that a node decides is here and knows nothing of HTTP. A simulation asks the same object. The order in `_round`
+is the order of trust: the hub's signature, the run, the permit, the roster and what was asked under it before, and only
+then the data, the method and the gate.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from civicgrid.canonical import digest
+from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.policy import Policy
+from civicgrid.disclosure.release import Limbs, Terms, release, stands_alone
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.errors import PlanError, TrustError
+from civicgrid.governance.permit import Permit
+from civicgrid.methods.method import Ask
+from civicgrid.node.session import Data, Session, open_session
+from civicgrid.node.state import State
+from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.keys import ExchangeKey, SigningKey
+from civicgrid.trust.masks import MaskContext, mask
+from civicgrid.trust.roster import Member, check
+from civicgrid.wire import (
+    STANDING,
+    STUDY,
+    Accepted,
+    Finish,
+    Prepare,
+    Refused,
+    Reply,
+    Roster,
+    Round,
+    Shared,
+    SignedTask,
+    Standing,
+    StudyRequest,
+)
+
+log = logging.getLogger("civicgrid.node")
+
+
+class Trusted(Protocol):
+    """What only the site changes, read afresh for every task: a revoked permit stops the next round."""
+
+    def policy(self) -> Policy: ...
+    def permits(self) -> list[tuple[str, Permit]]: ...
+    def peers(self) -> dict[str, Member]: ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this site is, and whose tasks it opens."""
+
+    network: str
+    member: Member
+    signing: SigningKey
+    exchange: ExchangeKey
+    hub_key: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A reply as bytes: its header, and the released share where there is one."""
+
+    task: str
+    header: bytes
+    share: bytes
+
+
+@dataclass
+class Site:
+    """One site. `answer` takes a signed task and gives back what is to be sent, having written it down first."""
+
+    identity: Identity
+    trusted: Trusted
+    data: Data
+    state: State
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    sessions: dict[str, Session] = field(default_factory=dict)
+
+    def answer(self, signed: SignedTask) -> Answered | None:
+        """The reply to a task, or None where none is due. The same task gets the same bytes.
+
+        TrustError or WireError for bytes that are no task of this network's hub: those are not replied to.
+        """
+        task, blobs = signed.open(self.identity.hub_key)
+        if task.network != self.identity.network:
+            raise TrustError("Expected a task of this network; one of another network came. It was not answered.")
+        if isinstance(task, Finish):
+            self.sessions.pop(task.run, None)
+            return None
+        known = self.state.ledger.recall(signed.digest)
+        if known is not None:
+            return Answered(signed.digest, *_split(known))
+        try:
+            if isinstance(task, Prepare):
+                return self._prepare(signed.digest, task)
+            return self._round(signed.digest, task, blobs.get("ask", b""))
+        except Withheld as decision:
+            return self._refuse(signed.digest, decision)
+        except Exception as error:
+            # The text of an unforeseen error may quote a record: only its kind and place are kept.
+            frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
+            log.error("task failed: %s at %s", type(error).__name__, " > ".join(frames))
+            return self._refuse(signed.digest, Withheld(Code.FAILED, type(error).__name__))
+
+    # --- taking part -------------------------------------------------------------------------------------------------
+
+    def _prepare(self, task: str, prepare: Prepare) -> Answered:
+        request, permit_digest, permit = self._permitted(prepare.study)
+        roster = prepare.roster
+        if (
+            (roster.network, roster.study, roster.run) != (self.identity.network, request.digest(), prepare.run)
+            or prepare.run != request.digest()
+            or roster.plan != request.plan.digest()
+        ):
+            raise Withheld(Code.ROSTER, "the roster is for another study")
+        self._check_members(roster)
+        session = self.sessions.get(prepare.run) or open_session(prepare.run, request.plan, self.data)
+        self.sessions[prepare.run] = session
+        thresholds = self._thresholds(permit)
+        alone = not 0 < session.table.rows < thresholds.min_cell
+        if not alone and (roster.mode == "open" or not self._pooled(permit)):
+            raise Withheld(Code.DISCLOSURE, "the cohort is too small here")
+        standing = Standing(roster=roster.digest(), site=self.identity.member.site, alone=alone)
+        reply = Accepted(
+            task=task,
+            signature=roster.sign(self.identity.signing),
+            standing=standing.signed(self.identity.signing),
+            thresholds=thresholds,
+        )
+        with self.state.transaction() as connection:
+            connection.execute(
+                "insert or replace into runs values (?, ?, ?, ?, ?, ?)",
+                (
+                    prepare.run,
+                    prepare.study.canonical().decode(),
+                    session.table.snapshot,
+                    session.rows,
+                    permit_digest,
+                    self.state.clock(),
+                ),
+            )
+            connection.execute(
+                "insert or replace into rosters values (?, ?, ?, ?, 0)",
+                (roster.digest(), prepare.run, roster.attempt, roster.canonical().decode()),
+            )
+            self.state.audit(
+                "accepted",
+                run=prepare.run,
+                project=request.project,
+                person=digest(request.person.encode()),
+                plan=request.plan.digest(),
+                permit=permit_digest,
+                roster=roster.digest(),
+            )
+            return self._put_out(task, reply, b"")
+
+    def _permitted(self, study: Envelope) -> tuple[StudyRequest, str, Permit]:
+        """The request inside a signed study, and the permit of this site that covers it."""
+        refusal = "there is no permit for the project"
+        for permit_digest, permit in self.trusted.permits():
+            try:
+                request = StudyRequest.from_bytes(study.verify(STUDY, [person.key for person in permit.people]))
+            except TrustError:
+                refusal = "the study is not signed by a person on a permit"
+                continue
+            except PlanError as error:
+                raise Withheld(Code.NOT_UNDERSTOOD, str(error)) from None
+            try:
+                if request.person not in study.signers(STUDY, [request.person]):
+                    raise TrustError("the study is signed by another person than it names")
+                if request.network != self.identity.network:
+                    raise TrustError("the study is for another network")
+                permit.check(
+                    network=self.identity.network,
+                    site=self.identity.member.site,
+                    project=request.project,
+                    person=request.person,
+                    plan=request.plan,
+                    now=self.now(),
+                )
+                return request, permit_digest, permit
+            except TrustError as error:
+                refusal = str(error)
+        raise Withheld(Code.NOT_PERMITTED, refusal)
+
+    def _check_members(self, roster: Roster) -> None:
+        """In a roster that masks, every member is a pinned peer; in any roster this site stands under its own keys."""
+        if self.identity.member not in roster.members:
+            raise Withheld(Code.ROSTER, "this site is not on the roster as itself")
+        if roster.mode == "masked":
+            peers = self.trusted.peers()
+            for member in roster.members:
+                if member != self.identity.member and peers.get(member.site) != member:
+                    raise Withheld(Code.ROSTER, f"{member.site} is not a pinned peer")
+            organisations = {member.organisation for member in roster.members}
+            if len(organisations) < self.trusted.policy().organisations:
+                raise Withheld(Code.ROSTER, "fewer organisations than the policy asks for")
+
+    # --- answering ---------------------------------------------------------------------------------------------------
+
+    def _round(self, task: str, round_: Round, raw: bytes) -> Answered:
+        session, permit = self._session(round_.run)
+        roster = self._roster(round_, session.rows)
+        method = session.plan.methods.get(round_.analysis)
+        if method is None or method.version != round_.version:
+            raise Withheld(Code.NOT_UNDERSTOOD, "no such analysis in the plan, or another version of its method")
+        # The digest binds the analysis too: two analyses may ask in the same bytes and mean different sums.
+        ask_digest = digest(round_.analysis.encode() + b"\0" + raw)
+        context = digest(f"{round_.run} {round_.attempt} {round_.roster} {round_.analysis} {round_.round}".encode())
+        asked = self.state.ledger.asked(context)
+        if asked is not None and asked != ask_digest:
+            raise Withheld(Code.ROSTER, "another question under the same round")
+        try:
+            ask = Ask.from_bytes(raw)
+        except (ValueError, TypeError) as error:
+            raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
+        share = method.site(session.table, ask)
+        thresholds = self._thresholds(permit)
+        again = self._other_roster(session.rows, roster)
+        if again and not stands_alone(share, thresholds):
+            raise Withheld(Code.DISCLOSURE, "the same people under another roster")
+        masking: Callable[[Limbs], Limbs] | None = None
+        if roster.mode == "masked":
+            salt = MaskContext(
+                network=roster.network,
+                study=roster.run,
+                round=round_.round,
+                attempt=roster.attempt,
+                roster=round_.roster,
+                ask=ask_digest,
+            )
+            peers = roster.peers(self.identity.member.site)
+            masking = lambda limbs: mask(limbs, self.identity.exchange, peers, salt)  # noqa: E731
+        terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking)
+        released = release(share, terms)
+        with self.state.transaction():
+            answered = self._put_out(task, Shared(task=task), released)
+            self.state.ledger.record(
+                task, context, ask_digest, session.rows, _names(roster), _join(answered), self.state.clock()
+            )
+            self.state.audit(
+                "released",
+                run=round_.run,
+                analysis=round_.analysis,
+                round=round_.round,
+                mode=roster.mode,
+                ask=ask_digest,
+                digest=digest(released),
+                bytes=len(released),
+            )
+        return answered
+
+    def _session(self, run: str) -> tuple[Session, Permit]:
+        """The run as this site accepted it, with a permit that covers it still; reopened after a restart."""
+        row = self.state.connection.execute("select study, snapshot from runs where run = ?", (run,)).fetchone()
+        if row is None:
+            raise Withheld(Code.LATE, "this site has not accepted the run")
+        request, _, permit = self._permitted(Envelope.from_bytes(row[0]))
+        if run not in self.sessions:
+            self.sessions[run] = open_session(run, request.plan, self.data)
+        session = self.sessions[run]
+        if session.table.snapshot != row[1]:
+            raise Withheld(Code.LATE, "the data set has been loaded anew since the run began")
+        return session, permit
+
+    def _roster(self, round_: Round, rows: str) -> Roster:
+        """The roster that this site has signed for the attempt, once every other member is seen to have signed it too."""
+        row = self.state.connection.execute(
+            "select roster, signed from rosters where digest = ? and run = ? and attempt = ?",
+            (round_.roster, round_.run, round_.attempt),
+        ).fetchone()
+        if row is None:
+            raise Withheld(Code.ROSTER, "this site has not signed that roster")
+        roster = Roster.from_bytes(row[0])
+        if not row[1]:
+            self._all_signed(roster, round_, rows)
+        return roster
+
+    def _all_signed(self, roster: Roster, round_: Round, rows: str) -> None:
+        own = self.identity.member
+        pinned = {member.site: member for member in roster.members} | self.trusted.peers() | {own.site: own}
+        if roster.mode != "masked":
+            pinned |= {member.site: member for member in roster.members}
+        try:
+            if round_.signed is None:
+                raise TrustError("the signatures of the roster did not come")
+            if check(round_.signed, pinned, own.site).digest() != round_.roster:
+                raise TrustError("the signatures are for another roster")
+            standings = dict(self._standing(envelope, roster) for envelope in round_.standings)
+        except (TrustError, PlanError) as error:
+            raise Withheld(Code.ROSTER, str(error)) from None
+        with self.state.transaction() as connection:
+            connection.execute("update rosters set signed = 1 where digest = ?", (round_.roster,))
+            connection.executemany(
+                "insert or ignore into standings values (?, ?, ?, ?)",
+                [(rows, _names(roster), site, int(alone)) for site, alone in standings.items()],
+            )
+
+    def _standing(self, envelope: Envelope, roster: Roster) -> tuple[str, bool]:
+        for member in roster.members:
+            if envelope.signers(STANDING, [member.signing]):
+                said = Standing.from_bytes(envelope.verify(STANDING, [member.signing]))
+                if (said.site, said.roster) == (member.site, roster.digest()):
+                    return said.site, said.alone
+        raise TrustError("a standing is not signed by a member of the roster")
+
+    def _other_roster(self, rows: str, roster: Roster) -> bool:
+        """Whether these people have been answered for under another roster.
+
+        Whoever holds both totals can take one from the other, so what is in one of them alone must be able to stand by
+        itself: a site left out must have said so when it signed, else nothing more is answered about these people.
+        """
+        now = {member.site for member in roster.members}
+        earlier = [set(members.split()) for members in self.state.ledger.rosters(rows)]
+        for members in earlier:
+            if members - now and len(members) > 1:
+                said = self.state.connection.execute(
+                    "select site from standings where rows = ? and members = ? and alone = 1",
+                    (rows, " ".join(sorted(members))),
+                )
+                if not members - now <= {str(row[0]) for row in said}:
+                    raise Withheld(Code.DISCLOSURE, "a site left out of the roster does not stand alone")
+        return any(members != now for members in earlier)
+
+    # --- terms and replies -------------------------------------------------------------------------------------------
+
+    def _thresholds(self, permit: Permit) -> Thresholds:
+        own = self.trusted.policy().thresholds
+        return own if permit.thresholds is None else own.stricter(permit.thresholds)
+
+    def _pooled(self, permit: Permit) -> bool:
+        return permit.pooled_threshold and self.trusted.policy().pooled_threshold
+
+    def _refuse(self, task: str, decision: Withheld) -> Answered:
+        with self.state.transaction():
+            self.state.audit("refused", task=task, code=decision.code.value)
+            log.info("refused task %s: %s (%s)", task[:12], decision.code.value, decision.detail)
+            return self._put_out(task, Refused(task=task, code=decision.code), b"")
+
+    def _put_out(self, task: str, reply: Reply, share: bytes) -> Answered:
+        answered = Answered(task, reply.canonical(), share)
+        self.state.put_out(task, answered.header, answered.share)
+        return answered
+
+
+def _names(roster: Roster) -> str:
+    return " ".join(member.site for member in roster.members)
+
+
+def _join(answered: Answered) -> bytes:
+    return len(answered.header).to_bytes(4, "little") + answered.header + answered.share
+
+
+def _split(raw: bytes) -> tuple[bytes, bytes]:
+    size = int.from_bytes(raw[:4], "little")
+    return raw[4 : 4 + size], raw[4 + size :]
+

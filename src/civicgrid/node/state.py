@@ -1,0 +1,102 @@
+"""What a node must not forget: its ledger, its outbox, the runs it has signed up to, and its audit log.
+
+One SQLite file in WAL mode with full synchronisation. An answer, its ledger entry, its place in the outbox and its audit
+line are one transaction: after a kill there are all of them or none.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from civicgrid.disclosure.ledger import Ledger
+from civicgrid.errors import ConfigError
+from civicgrid.trust.audit import GENESIS, link
+
+SCHEMA = """
+create table if not exists runs (
+    run text primary key, study text not null, snapshot text not null, rows text not null, permit text not null,
+    at real not null);
+create table if not exists rosters (
+    digest text primary key, run text not null, attempt integer not null, roster text not null,
+    signed integer not null default 0);
+create table if not exists standings (
+    rows text not null, members text not null, site text not null, alone integer not null,
+    primary key (rows, members, site));
+create table if not exists outbox (
+    task text primary key, header blob not null, share blob not null, at real not null);
+create table if not exists audit (
+    seq integer primary key, entry text not null, hash text not null);
+"""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A reply that the hub has not yet confirmed."""
+
+    task: str
+    header: bytes
+    share: bytes
+
+
+class State:
+    """The node's own database. `path` None keeps it in memory, for a simulation."""
+
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        try:
+            self.connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self.connection.execute("pragma journal_mode = wal")
+            self.connection.execute("pragma synchronous = full")
+            self.connection.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise ConfigError(
+                f"The node's state at {path} cannot be opened: {error}. Check the disk, or restore it from a backup."
+            ) from None
+        self.ledger = Ledger(self.connection)
+        self._confirmed: set[str] = set()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk when it ends."""
+        self.connection.execute("begin immediate")
+        try:
+            self.connection.executemany("delete from outbox where task = ?", [(task,) for task in self._confirmed])
+            yield self.connection
+        except BaseException:
+            self.connection.execute("rollback")
+            raise
+        self.connection.execute("commit")
+        self._confirmed.clear()
+
+    def audit(self, action: str, **details: str | int) -> None:
+        """Add a line to the hash-chained log. The caller's transaction commits it."""
+        last = self.connection.execute("select seq, hash from audit order by seq desc limit 1").fetchone()
+        seq, previous = (last[0] + 1, last[1]) if last else (0, GENESIS)
+        entry = {"seq": seq, "at": round(self.clock(), 3), "action": action, **details}
+        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+        self.connection.execute("insert into audit values (?, ?, ?)", (seq, text, link(previous, text.encode())))
+
+    def put_out(self, task: str, header: bytes, share: bytes) -> None:
+        """Place a reply in the outbox. The caller's transaction commits it."""
+        self.connection.execute(
+            "insert or replace into outbox values (?, ?, ?, ?)", (task, header, share, self.clock())
+        )
+
+    def outgoing(self, most: int = 32) -> list[Outgoing]:
+        """Replies that wait to be confirmed, oldest first."""
+        rows = self.connection.execute("select task, header, share from outbox order by at").fetchall()
+        waiting = [Outgoing(str(task), bytes(header), bytes(share)) for task, header, share in rows]
+        return [reply for reply in waiting if reply.task not in self._confirmed][:most]
+
+    def confirmed(self, tasks: tuple[str, ...]) -> None:
+        """The hub has these replies for good. They leave the outbox with the next transaction: no write of its own."""
+        self._confirmed.update(tasks)
+
+    def close(self) -> None:
+        self.connection.close()

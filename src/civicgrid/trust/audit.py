@@ -70,9 +70,7 @@ class AuditLog:
             entry = follow(self._head, self._clock(), actor, action, details)
             line = entry.canonical() + b"\n"
             if len(line) > MAX_LINE:
-                raise ConfigError(
-                    f"Expected a log entry of at most {MAX_LINE} bytes; {len(line)} came. Log a digest."
-                )
+                raise ConfigError(f"Expected a log entry of at most {MAX_LINE} bytes; {len(line)} came. Log a digest.")
             try:
                 written = os.write(self._file, line)
                 if written < len(line):
@@ -96,9 +94,7 @@ class AuditLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
     def _end(self) -> tuple[Head | None, bytes]:
@@ -131,9 +127,7 @@ def verify(path: str | Path, remembered: Iterable[Head] = ()) -> Report:
     try:
         report = check(_links(Path(path), torn), remembered)
     except OSError as error:
-        raise ConfigError(
-            f"The audit log {path} could not be read: {error.strerror}. Give the log's path."
-        ) from None
+        raise ConfigError(f"The audit log {path} could not be read: {error.strerror}. Give the log's path.") from None
     return Report(report.lines, report.head, report.faults, sum(torn))
 
 

@@ -66,9 +66,7 @@ class Entry(Node):
     @classmethod
     def _who(cls, actor: str) -> str:
         if not _ID.fullmatch(actor):
-            raise TrustError(
-                "Expected the actor of a log entry by id: letters, digits and . _ : / + - only, no name."
-            )
+            raise TrustError("Expected the actor of a log entry by id: letters, digits and . _ : / + - only, no name.")
         return actor
 
     @field_validator("action")
@@ -161,9 +159,7 @@ def follow(
             details=dict(details or {}),
         )
     except ValidationError as error:
-        raise TrustError(
-            f"Expected ids, digests and whole numbers in a log entry: {describe(error)}."
-        ) from None
+        raise TrustError(f"Expected ids, digests and whole numbers in a log entry: {describe(error)}.") from None
     return Link(**dict(entry), previous=previous, hash=link(previous, entry))
 
 
@@ -187,9 +183,7 @@ def check(links: Iterable[Link | None], remembered: Iterable[Head] = ()) -> Repo
         elif last is not None and (item.seq, item.previous) != (last.seq + 1, last.hash):
             faults.append(Fault(number, _place(item, last, number)))
         if heads.pop(item.seq, item.hash) != item.hash:
-            faults.append(
-                Fault(number, f"is not the entry {item.seq} that was remembered: the log was written anew.")
-            )
+            faults.append(Fault(number, f"is not the entry {item.seq} that was remembered: the log was written anew."))
         last = end = Head(seq=item.seq, hash=item.hash)
     if heads:
         faults.append(

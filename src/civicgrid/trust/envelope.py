@@ -51,9 +51,7 @@ class Envelope(Node):
     @classmethod
     def _some(cls, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
         if not 1 <= len(signatures) <= MAX_SIGNATURES:
-            raise TrustError(
-                f"Expected from 1 to {MAX_SIGNATURES} signatures on an envelope; {len(signatures)} came."
-            )
+            raise TrustError(f"Expected from 1 to {MAX_SIGNATURES} signatures on an envelope; {len(signatures)} came.")
         return signatures
 
     @classmethod
@@ -136,6 +134,4 @@ def _bytes(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/").encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise TrustError(
-            f"Expected the envelope's {what} in base64; it is not. Ask for the file again."
-        ) from None
+        raise TrustError(f"Expected the envelope's {what} in base64; it is not. Ask for the file again.") from None

@@ -47,15 +47,13 @@ class Slot:
         sizes = np.asarray(self.exponents)
         if sizes.dtype.kind not in "iu" or (sizes.size and np.abs(sizes).max() > MAX_EXPONENT):
             raise PlanError(
-                f"{self.name}: expected exponents that are whole numbers within ±{MAX_EXPONENT}. Rescale "
-                "the column."
+                f"{self.name}: expected exponents that are whole numbers within ±{MAX_EXPONENT}. Rescale the column."
             )
         try:
             np.broadcast_to(sizes, self.shape)
         except ValueError:
             raise PlanError(
-                f"{self.name}: expected exponents for an array of shape {self.shape}; shape {sizes.shape} "
-                "came."
+                f"{self.name}: expected exponents for an array of shape {self.shape}; shape {sizes.shape} came."
             ) from None
 
     @property
@@ -99,8 +97,7 @@ class Encoding:
         """
         if set(arrays) != {slot.name for slot in self.slots}:
             raise PlanError(
-                f"Expected the arrays {', '.join(slot.name for slot in self.slots)}; {', '.join(arrays)} "
-                "came."
+                f"Expected the arrays {', '.join(slot.name for slot in self.slots)}; {', '.join(arrays)} came."
             )
         limbs = np.empty((self.length, 2), dtype="<u8")
         start = 0
@@ -160,9 +157,7 @@ class Encoding:
         if values.dtype != np.float64:
             raise DataError(f"{slot.name}: expected float64; {values.dtype} came.")
         if not np.isfinite(values).all():
-            raise DataError(
-                f"{slot.name}: holds a number that is infinite or not a number. Nothing was sent."
-            )
+            raise DataError(f"{slot.name}: holds a number that is infinite or not a number. Nothing was sent.")
         with np.errstate(over="ignore", under="ignore"):
             quanta = np.rint(slot.scaled(values, 1))
         size = np.abs(quanta)

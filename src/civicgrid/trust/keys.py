@@ -56,9 +56,7 @@ class _KeyFile:
         return f"<{type(self).__name__} {self.public}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        raise TrustError(
-            "A private key is not copied into messages or other processes; load it from its file there."
-        )
+        raise TrustError("A private key is not copied into messages or other processes; load it from its file there.")
 
     @property
     def fingerprint(self) -> str:
@@ -73,8 +71,7 @@ class _KeyFile:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             raise ConfigError(
-                f"There is already a file at {path}; a key is never overwritten. Choose another name, or "
-                "move it away."
+                f"There is already a file at {path}; a key is never overwritten. Choose another name, or move it away."
             ) from None
         except OSError as error:
             raise ConfigError(f"The key could not be written to {path}: {error.strerror}.") from None
@@ -103,9 +100,7 @@ class _KeyFile:
         try:
             private = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError):
-            raise ConfigError(
-                f"Expected an unencrypted PEM private key in {path}; it holds something else."
-            ) from None
+            raise ConfigError(f"Expected an unencrypted PEM private key in {path}; it holds something else.") from None
         return cls._take(private, path)
 
     @classmethod
@@ -156,9 +151,7 @@ class ExchangeKey(_KeyFile):
         """
         if peer not in self._shared:
             if peer == self.public:
-                raise TrustError(
-                    "A site cannot agree on a secret with itself; leave its own key out of its peers."
-                )
+                raise TrustError("A site cannot agree on a secret with itself; leave its own key out of its peers.")
             try:
                 self._shared[peer] = self._private.exchange(exchange_public(peer))
             except ValueError:
@@ -173,17 +166,14 @@ def raw(public: str, algorithm: str) -> bytes:
     """The 32 bytes of a public key's text, refused unless this text is the key's only one."""
     name, _, text = public.partition(":")
     if name != algorithm:
-        raise TrustError(
-            f"Expected a public key that begins {algorithm}: and got one that begins {name[:12]!r}."
-        )
+        raise TrustError(f"Expected a public key that begins {algorithm}: and got one that begins {name[:12]!r}.")
     try:
         key = base64.urlsafe_b64decode(text + "=") if len(text) == 43 else b""
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 32 or base64.urlsafe_b64encode(key).decode().rstrip("=") != text:
         raise TrustError(
-            f"Expected {algorithm}: and 43 characters of base64url; got {len(text)} that are not. Copy the "
-            "whole key."
+            f"Expected {algorithm}: and 43 characters of base64url; got {len(text)} that are not. Copy the whole key."
         )
     return key
 
@@ -194,9 +184,7 @@ def signing_public(public: str) -> Ed25519PublicKey:
     key = raw(public, SIGNING)
     height = int.from_bytes(key, "little") & (2**255 - 1)
     if height >= _PRIME or height in _SMALL_ORDER:
-        raise TrustError(
-            f"The signing key {public} is one that anybody can sign for. Ask its owner for a new one."
-        )
+        raise TrustError(f"The signing key {public} is one that anybody can sign for. Ask its owner for a new one.")
     return Ed25519PublicKey.from_public_bytes(key)
 
 
@@ -223,8 +211,7 @@ def verify(public: str, signature: bytes, message: bytes) -> None:
         signing_public(public).verify(signature, message)
     except InvalidSignature:
         raise TrustError(
-            f"The signature is not by {public} over these bytes: the message was changed, or another key "
-            "signed it."
+            f"The signature is not by {public} over these bytes: the message was changed, or another key signed it."
         ) from None
 
 

@@ -66,9 +66,7 @@ def mask(limbs: Limbs, own: ExchangeKey, peers: Sequence[str], context: MaskCont
             "of different organisations a share goes open or not at all."
         )
     if len(set(peers)) != len(peers):
-        raise TrustError(
-            "Expected each peer's exchange key once; one came twice. The roster is not sound: refuse it."
-        )
+        raise TrustError("Expected each peer's exchange key once; one came twice. The roster is not sound: refuse it.")
     _check(limbs, len(limbs))
     low, high = limbs[:, 0].copy(), limbs[:, 1].copy()
     salt = context.salt()

@@ -75,8 +75,7 @@ class Nonces:
                 self._remember(name, created, now)
             except sqlite3.IntegrityError:
                 raise WireError(
-                    "This message has been received before; it is accepted once. To repeat a request, sign "
-                    "it again."
+                    "This message has been received before; it is accepted once. To repeat a request, sign it again."
                 ) from None
             except sqlite3.OperationalError as error:
                 if self._db.in_transaction:
@@ -95,9 +94,7 @@ class Nonces:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
     def __len__(self) -> int:

@@ -39,6 +39,7 @@ MAX_HEADER = 2048
 NONCE_LENGTHS = range(16, 65)
 
 _KEYID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_PARTS: Any = HTTPSignatureComponentResolver
 _METHOD = re.compile(r"[A-Z]{1,20}")
 
 
@@ -51,17 +52,13 @@ class _Message:
     headers: dict[str, str]
 
 
-def sign(
-    method: str, url: str, body: bytes, key: SigningKey, keyid: str, now: float | None = None
-) -> dict[str, str]:
+def sign(method: str, url: str, body: bytes, key: SigningKey, keyid: str, now: float | None = None) -> dict[str, str]:
     """The three headers to add to a request: Content-Digest, Signature-Input and Signature.
 
     `url` is absolute and encoded, exactly as it will be sent; `body` is b"" where there is none.
     """
     if not _KEYID.fullmatch(keyid) or not _METHOD.fullmatch(method):
-        raise WireError(
-            "Expected an upper-case method and a key id of letters, digits and . _ : / @ + - to sign with."
-        )
+        raise WireError("Expected an upper-case method and a key id of letters, digits and . _ : / @ + - to sign with.")
     created = int(time.time() if now is None else now)
     digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
     covered = " ".join(f'"{name}"' for name in COVERED)
@@ -70,9 +67,7 @@ def sign(
     # RFC 9421, section 2.5. Written out here, since the library takes 250 microseconds to do the same; a slip
     # could only make a signature that no verifier accepts.
     lines = (method, _target(url), digest, parameters)
-    base = "\n".join(
-        f'"{name}": {line}' for name, line in zip((*COVERED, "@signature-params"), lines, strict=True)
-    )
+    base = "\n".join(f'"{name}": {line}' for name, line in zip((*COVERED, "@signature-params"), lines, strict=True))
     signature = base64.b64encode(key.sign(base.encode())).decode()
     return {
         "Content-Digest": digest,
@@ -96,7 +91,7 @@ def verify(
     since 1970. TrustError for a signature, WireError for a clock or a message sent twice.
     """
     clock = time.time() if now is None else now
-    message = _Message(method, url, _relevant(headers))
+    message = _Message(method, _target(url), _relevant(headers))
     keys = _Keys(resolve)
     verifier = _Verifier(keys, clock, nonces.max_skew)
     try:
@@ -110,23 +105,17 @@ def verify(
     except HTTPMessageSignaturesException as error:
         if keys.fault is not None:
             raise keys.fault from None
-        reason = (
-            str(error) or "it was changed on the way, or was signed by another key or for another address"
-        )
+        reason = str(error) or "it was changed on the way, or was signed by another key or for another address"
         raise TrustError(
             f"Expected a request to {url} signed by its sender; this signature does not hold: {reason}. "
             "Check the hub's address and the key that signs."
         ) from None
     if len(results) != 1:
-        raise TrustError(
-            f'Expected one signature tagged "{TAG}"; {len(results)} came. Sign the request once.'
-        )
+        raise TrustError(f'Expected one signature tagged "{TAG}"; {len(results)} came. Sign the request once.')
     parameters: dict[str, Any] = results[0].parameters
     nonce, keyid = parameters.get("nonce", ""), str(parameters["keyid"])
     if len(nonce) not in NONCE_LENGTHS:
-        raise WireError(
-            "Expected a nonce of 16 to 64 characters in the signature. Use this version's client to sign."
-        )
+        raise WireError("Expected a nonce of 16 to 64 characters in the signature. Use this version's client to sign.")
     nonces.use(keyid, nonce, parameters["created"], clock)
     return keyid
 
@@ -144,8 +133,7 @@ class _Keys(HTTPSignatureKeyResolver):
         public = self._resolve(key_id)
         if public is None:
             self.fault = TrustError(
-                f"No key is registered here under {key_id[:100]!r}. Register the site or person first, or "
-                "check the id."
+                f"No key is registered here under {key_id[:100]!r}. Register the site or person first, or check the id."
             )
             return None
         try:
@@ -187,13 +175,14 @@ class _Verifier(HTTPMessageVerifier):
 
 @lru_cache(maxsize=1024)
 def _target(url: str) -> str:
-    """The address in the form that is signed: host in lower case, no default port, a path of at least "/"."""
+    """The address in the one form that is signed: host in lower case, no default port, a path of at least
+    "/".
+    """
     try:
-        return str(HTTPSignatureComponentResolver(_Message("GET", url, {})).get_target_uri())
+        parts = _PARTS(_Message("GET", url, {}))
     except HTTPMessageSignaturesException:
-        raise WireError(
-            "Expected the full, encoded address of a request to sign: https://host/path?query."
-        ) from None
+        raise WireError("Expected the full, encoded address of a request: https://host/path?query.") from None
+    return f"{parts.get_scheme()}://{parts.get_authority()}{parts.get_path()}{parts.url_parts.query_suffix}"
 
 
 def _relevant(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -205,9 +194,7 @@ def _relevant(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[st
             found[lower] = f"{found[lower]}, {value}" if lower in found else value
     missing = [name for name in HEADERS if name not in found]
     if missing:
-        raise TrustError(
-            f"Expected a signed request; it came without {', '.join(missing)}. Sign it before sending."
-        )
+        raise TrustError(f"Expected a signed request; it came without {', '.join(missing)}. Sign it before sending.")
     if max(len(value) for value in found.values()) > MAX_HEADER:
         raise WireError(f"Expected at most {MAX_HEADER} characters in each signature header; more came.")
     return found

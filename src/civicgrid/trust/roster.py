@@ -64,9 +64,7 @@ class Roster(Node):
 
     @field_validator("groups")
     @classmethod
-    def _partition(
-        cls, groups: tuple[tuple[str, ...], ...], info: ValidationInfo
-    ) -> tuple[tuple[str, ...], ...]:
+    def _partition(cls, groups: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
         dealt = sorted(site for group in groups for site in group)
         if groups and dealt != [member.site for member in info.data.get("members", ())]:
             raise TrustError("Expected the groups of a roster to hold every member once and nobody else.")
@@ -133,9 +131,7 @@ def check(signed: Envelope, pinned: Mapping[str, Member], own: str) -> Roster:
     roster = Roster.from_bytes(signed.verify(ROSTER, trusted))
     signers = signed.signers(ROSTER, trusted)
     if own not in {member.site for member in roster.members}:
-        raise TrustError(
-            f"This site, {own!r}, is not on the roster that it was sent. It takes no part in this run."
-        )
+        raise TrustError(f"This site, {own!r}, is not on the roster that it was sent. It takes no part in this run.")
     for member in roster.members:
         pin = pinned.get(member.site)
         if pin is None:
@@ -146,9 +142,7 @@ def check(signed: Envelope, pinned: Mapping[str, Member], own: str) -> Roster:
             )
         if member != pin:
             wrong = [
-                name
-                for name in ("organisation", "signing", "exchange")
-                if getattr(member, name) != getattr(pin, name)
+                name for name in ("organisation", "signing", "exchange") if getattr(member, name) != getattr(pin, name)
             ]
             raise TrustError(
                 f"Site {member.site!r} is on the roster with another {' and '.join(wrong or ['name'])} than "
@@ -156,9 +150,7 @@ def check(signed: Envelope, pinned: Mapping[str, Member], own: str) -> Roster:
                 "has pinned. Nothing was sent. If the peer has really changed it, the custodian pins it anew."
             )
         if member.signing not in signers:
-            raise TrustError(
-                f"Site {member.site!r} has not signed the roster. Wait for every site's signature."
-            )
+            raise TrustError(f"Site {member.site!r} has not signed the roster. Wait for every site's signature.")
     return roster
 
 

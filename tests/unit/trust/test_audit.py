@@ -29,9 +29,7 @@ NOW = 1_700_000_000.25
 def path(tmp_path: Path) -> Path:
     with AuditLog(tmp_path / "audit.log", clock=lambda: NOW) as log:
         for number in range(1, 9):
-            log.append(
-                "custodian:ada", "permit.granted", {"permit": f"P-{number}", "rows": number}, durable=False
-            )
+            log.append("custodian:ada", "permit.granted", {"permit": f"P-{number}", "rows": number}, durable=False)
     return tmp_path / "audit.log"
 
 
@@ -44,9 +42,7 @@ def rechained(entries: list[dict[str, object]]) -> bytes:
     out, previous = b"", START
     for entry in entries:
         kept = {**{k: v for k, v in entry.items() if k != "hash"}, "previous": previous}
-        previous = hashlib.sha256(
-            json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
-        ).hexdigest()
+        previous = hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
         out += json.dumps({**kept, "hash": previous}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
     return out
 
@@ -75,9 +71,7 @@ def test_goes_on_after_a_restart(path: Path) -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(0, 7))
-def test_any_changed_bit_is_found_at_its_line(
-    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
-) -> None:
+def test_any_changed_bit_is_found_at_its_line(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
     path = tmp_path_factory.mktemp("log") / "a"
     with AuditLog(path, clock=lambda: NOW) as log:
         head = [log.append("a", "b.c", {"n": n}, durable=False) for n in range(4)][-1]
@@ -184,9 +178,7 @@ def test_killed_while_writing_loses_no_entry_that_was_reported(tmp_path: Path) -
         "while True: print(log.append('node', 'share.released', {'digest': 'ab' * 32}, durable=False).hash, "
         "flush=True)"
     )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     reported = [child.stdout.readline().strip() for _ in range(200)]
     child.send_signal(signal.SIGKILL)

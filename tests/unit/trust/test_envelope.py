@@ -43,9 +43,7 @@ def test_is_dsse_that_any_program_can_read() -> None:
     assert set(data) == {"payload", "payloadType", "signatures"}
     assert base64.b64decode(data["payload"]) == b"hello"
     public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(ANA.public[8:] + "="))
-    public.verify(
-        base64.b64decode(data["signatures"][0]["sig"]), b"DSSEv1 %d %b 5 hello" % (len(TYPE), TYPE.encode())
-    )
+    public.verify(base64.b64decode(data["signatures"][0]["sig"]), b"DSSEv1 %d %b 5 hello" % (len(TYPE), TYPE.encode()))
 
 
 def test_reads_either_base64_and_unknown_or_missing_key_ids() -> None:
@@ -77,9 +75,7 @@ def test_refuses_another_type() -> None:
 
 def test_refuses_a_changed_payload_and_strangers() -> None:
     signed = Envelope.sign(TYPE, b"yes", ANA)
-    changed = Envelope(
-        payload=base64.b64encode(b"yet").decode(), payloadType=TYPE, signatures=signed.signatures
-    )
+    changed = Envelope(payload=base64.b64encode(b"yet").decode(), payloadType=TYPE, signatures=signed.signatures)
     for bad in (changed, Envelope.sign(TYPE, b"yes", EVE)):
         with pytest.raises(TrustError, match="not trusted here"):
             bad.verify(TYPE, TRUSTED)
@@ -88,9 +84,7 @@ def test_refuses_a_changed_payload_and_strangers() -> None:
 def test_one_signer_twice_is_one_signer() -> None:
     signed = Envelope.sign(TYPE, b"yes", ANA)
     again = Signature(keyid="alias", sig=signed.signatures[0].sig)
-    twice = Envelope(
-        payload=signed.payload, payloadType=TYPE, signatures=(signed.signatures[0], again, again)
-    )
+    twice = Envelope(payload=signed.payload, payloadType=TYPE, signatures=(signed.signatures[0], again, again))
     with pytest.raises(TrustError, match=r"Expected 2 valid signature.* found 1"):
         twice.verify(TYPE, TRUSTED, threshold=2)
 

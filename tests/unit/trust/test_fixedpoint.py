@@ -38,9 +38,7 @@ def sized(draw: st.DrawFn) -> tuple[int, list[float]]:
     top = 2.0 ** (exponent + 63)
     value = st.one_of(
         st.floats(-top, top, allow_nan=False),
-        st.builds(
-            lambda m, s: float(m) * 2.0 ** (exponent + s), st.integers(-(2**53), 2**53), st.integers(-120, 9)
-        ),
+        st.builds(lambda m, s: float(m) * 2.0 ** (exponent + s), st.integers(-(2**53), 2**53), st.integers(-120, 9)),
         st.sampled_from([0.0, -0.0, 5e-324, -5e-324, top, -top]),
     )
     return exponent, draw(st.lists(value, max_size=12))

@@ -17,9 +17,7 @@ from civicgrid.trust.nonces import AHEAD, MAX_AGE, MAX_SKEW, Nonces
 NOW = 1_700_000_000
 
 
-def refuses(
-    store: Nonces, nonce: str, created: int = NOW, now: int = NOW, words: str = "received before"
-) -> None:
+def refuses(store: Nonces, nonce: str, created: int = NOW, now: int = NOW, words: str = "received before") -> None:
     with pytest.raises(WireError, match=words):
         store.use("site", nonce, created, now)
 
@@ -54,9 +52,7 @@ def test_remembers_over_kill_9(tmp_path: Path) -> None:
         refuses(store, "a", words="received before|may have been seen")
 
 
-def test_after_a_power_cut_refuses_what_it_may_have_forgotten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_power_cut_refuses_what_it_may_have_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a power cut leaves at worst: the last flush, that is the mark, and no nonce after it.
     monkeypatch.setattr(module, "_boot", lambda: "first start")
     store = Nonces(tmp_path / "n")

@@ -67,9 +67,7 @@ def by_hand(
 GOOD = ';created=1700000000;keyid="site:leeds";nonce="0123456789abcdef";tag="civicgrid"'
 
 
-@pytest.mark.parametrize(
-    ("method", "body"), [("GET", b""), ("POST", b"sums"), ("POST", b""), ("PUT", bytes(100_000))]
-)
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("POST", b"sums"), ("POST", b""), ("PUT", bytes(100_000))])
 def test_a_signed_request_names_its_key(nonces: Nonces, method: str, body: bytes) -> None:
     headers = signed(method, body=body)
     assert verify(nonces, headers, method, body=body) == "site:leeds"
@@ -79,9 +77,7 @@ def test_signs_what_the_standard_says() -> None:
     headers = signed()
     parameters = re.fullmatch(r"civicgrid=(\(.*\)(;.*))", headers["Signature-Input"])
     assert parameters is not None
-    assert re.fullmatch(
-        r';created=1700000000;keyid="site:leeds";nonce="[\w-]{22}";tag="civicgrid"', parameters[2]
-    )
+    assert re.fullmatch(r';created=1700000000;keyid="site:leeds";nonce="[\w-]{22}";tag="civicgrid"', parameters[2])
     digest = base64.b64encode(hashlib.sha256(b"sums").digest()).decode()
     base = (
         f'"@method": POST\n"@target-uri": {URL}\n"content-digest": sha-256=:{digest}:\n'

@@ -18,9 +18,7 @@ NAMES = ["bath", "hull", "leeds", "york"]
 SIGNING = {name: SigningKey.generate() for name in NAMES}
 EXCHANGE = {name: ExchangeKey.generate() for name in NAMES}
 PINS = {
-    name: Member(
-        site=name, organisation=f"{name} trust", signing=SIGNING[name].public, exchange=EXCHANGE[name].public
-    )
+    name: Member(site=name, organisation=f"{name} trust", signing=SIGNING[name].public, exchange=EXCHANGE[name].public)
     for name in NAMES
 }
 
@@ -65,9 +63,7 @@ def test_refuses_a_roster_that_somebody_has_not_signed() -> None:
 @pytest.mark.parametrize("field", ["signing", "exchange", "organisation"])
 def test_refuses_a_peer_that_the_hub_has_swapped(field: str) -> None:
     hub = SigningKey.generate()
-    other = {"signing": hub.public, "exchange": ExchangeKey.generate().public, "organisation": "bath trust"}[
-        field
-    ]
+    other = {"signing": hub.public, "exchange": ExchangeKey.generate().public, "organisation": "bath trust"}[field]
     swapped = PINS["leeds"].model_copy(update={field: other})
     value = roster(PINS["bath"], PINS["hull"], swapped, PINS["york"])
     keys = {**SIGNING, "leeds": hub} if field == "signing" else SIGNING
@@ -156,9 +152,7 @@ def test_groups_never_leave_one_without_three_organisations() -> None:
     assert roster(*many(5, organisations=5), groups=lonely).mode == "open"
 
 
-@pytest.mark.parametrize(
-    "groups", [[["bath"]], [["bath", "hull", "leeds", "york"], ["bath"]], [["a", "b", "c", "d"]]]
-)
+@pytest.mark.parametrize("groups", [[["bath"]], [["bath", "hull", "leeds", "york"], ["bath"]], [["a", "b", "c", "d"]]])
 def test_groups_hold_every_member_once(groups: list[list[str]]) -> None:
     data = {**roster().to_data(), "groups": groups}
     with pytest.raises(TrustError, match="every member once and nobody else"):

@@ -99,8 +99,11 @@ def load_cdm(
         known = persons if table.name == "person" else f"(SELECT person_id AS key, person_number FROM {schema}.person)"
         contents.append(_write(connection, schema, stage, known))
         reports.append(_account(connection, schema, stage))
-        notes += [*stage.source.notes, *stage.notes]
+        notes += stage.notes
         connection.execute(f"DROP TABLE {stage.copy}")
+    nameless = [name for name, stage in staged.items() if stage.source.named_by_first_row]
+    if nameless:
+        notes.append(f"The first row of these held the column names and was used so: {', '.join(sorted(nameless))}.")
     return Loaded(snapshot_id("omop", contents), tuple(reports), tuple(notes))
 
 
@@ -239,12 +242,13 @@ def _columns(table: CdmTable) -> tuple[str, ...]:
 
 def _order(table: CdmTable) -> str:
     """The physical order: see docs/decisions/physical-order.md."""
+    key = table.primary_key
     if table.name in ("person", "observation_period") or (table.person and table.concept is None):
         order = ["person_number", *([table.start] if table.start else [])]
     elif table.person:
-        order = [str(table.concept), "person_number", str(table.start)]
+        order = [str(table.concept), "person_number", str(table.start), *([key] if key else [])]
     else:
-        order = [table.primary_key] if table.primary_key else list(table.names[:2])
+        order = [key] if key else list(table.names[:2])
     return ", ".join(f"{quote(name)} NULLS LAST" for name in order)
 
 
@@ -272,7 +276,12 @@ def _write(connection: duckdb.DuckDBPyConnection, schema: str, stage: _Staged, p
         f"INSERT INTO {schema}.{SET_ASIDE} SELECT {literal(table.name)}, _row + 1, NULL, reason FROM "
         f"(SELECT s._row, {reason} AS reason FROM {joined}) WHERE reason IS NOT NULL ORDER BY _row"
     )
-    columns = [(c.name, f"s.{quote(c.name)}", c.type == "text") for c in table.columns if c.name in stage.casts]
+    # Numbers for names: the names would be half of the bytes that are hashed.
+    columns = [
+        (str(index), f"s.{quote(column.name)}", column.type == "text")
+        for index, column in enumerate(table.columns)
+        if column.name in stage.casts
+    ]
     digests = f"SELECT {row_digest(columns)} FROM {joined} WHERE ({reason}) IS NULL"
     described = [(c.name, c.type) for c in table.columns]
     return content(connection, table.name, described, digests)

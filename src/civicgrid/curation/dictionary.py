@@ -18,7 +18,7 @@ from pydantic import ValidationError, model_validator
 
 from civicgrid.canonical import Node, describe
 from civicgrid.curation.formats.source import SourceTable
-from civicgrid.curation.inference import infer, missing_list
+from civicgrid.curation.inference import Found, infer, missing_list
 from civicgrid.curation.records_source import open_records
 from civicgrid.errors import CivicGridError, DataError, PlanError
 from civicgrid.query.types import Column, ColumnType, Kind, Schema
@@ -126,7 +126,7 @@ class Dictionary(Node):
         never does this: its levels would tell what it holds.
         """
         with duckdb.connect() as connection:
-            opened = []
+            opened: list[tuple[SourceTable, dict[str, Found]]] = []
             for table in tables:
                 source, text_file, _ = open_records(connection, table, f"inferred_{len(opened)}")
                 for fault in source.faults:

@@ -66,7 +66,7 @@ def content(
 
 def snapshot_id(kind: str, contents: Sequence[Content]) -> str:
     """SHA-256 in hexadecimal over the canonical description of all tables."""
-    described = {"format": "civicgrid snapshot 1", "kind": kind, "tables": {c.table: c.data() for c in contents}}
+    described: Any = {"format": "civicgrid snapshot 1", "kind": kind, "tables": {c.table: c.data() for c in contents}}
     return hashlib.sha256(rfc8785.dumps(described)).hexdigest()
 
 

@@ -49,12 +49,11 @@ class DatabaseFile(Source):
             [ALIAS, schema, table],
         ).fetchall()[0][0]
         row = "(row_number() OVER () - 1)" if view else "rowid"
-        notes: tuple[str, ...] = ()
         named = self._names_in_first_row(relation, columns)
         if named:
             columns = dict(zip(named, columns.values(), strict=True))
-            notes = (f"{name}: the columns had no names; the first row, which held them, was used.",)
-        return SourceTable(name, f"{self.label} {schema}.{table}", relation, row, columns, notes=notes)
+        file = f"{self.label} {schema}.{table}"
+        return SourceTable(name, file, relation, row, columns, named_by_first_row=bool(named))
 
     def close(self) -> None:
         self.connection.execute(f"DETACH DATABASE IF EXISTS {ALIAS}")

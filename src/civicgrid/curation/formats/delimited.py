@@ -11,7 +11,7 @@ import gzip
 from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import duckdb
 
@@ -131,7 +131,7 @@ def _header(path: Path) -> tuple[list[str], str]:
     return next(csv.reader([line], delimiter=delimiter, quoting=_style(delimiter))), delimiter
 
 
-def _style(delimiter: str) -> int:
+def _style(delimiter: str) -> Literal[0, 3]:
     return csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
 
 

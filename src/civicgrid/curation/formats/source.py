@@ -25,7 +25,8 @@ class SourceTable:
 
     `relation` is what follows FROM; `row` the expression that numbers its rows from 0; `columns` its column names in
     lower case to (name as SQL, DuckDB type), in order, and `spelled` to the name as the source spells it. `line` turns a row number into a line of the file, where
-    the format has lines. `faults` are those found while opening it.
+    the format has lines. `faults` are those found while opening it. `named_by_first_row`: the columns had no names of
+    their own, and the first row, which held them, was used.
     """
 
     name: str
@@ -35,7 +36,7 @@ class SourceTable:
     columns: dict[str, tuple[str, str]]
     line: Callable[[int], int] | None = None
     faults: tuple[Fault, ...] = ()
-    notes: tuple[str, ...] = ()
+    named_by_first_row: bool = False
     spelled: dict[str, str] = field(default_factory=dict)
 
     def fault(self, what: str, row: int | None = None, column: str | None = None) -> Fault:

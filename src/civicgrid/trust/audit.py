@@ -32,9 +32,7 @@ class AuditLog:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise ConfigError(
-                f"The audit log {path} could not be opened: {error.strerror}. Check its folder."
-            ) from None
+            raise ConfigError(f"The audit log {path} could not be opened: {error.strerror}. Check its folder.") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._head, torn = self._end()
@@ -46,9 +44,7 @@ class AuditLog:
                 self.append("system", "log.recovered", lost)
         except BlockingIOError:
             os.close(self._file)
-            raise ConfigError(
-                f"Another program writes the audit log {path}. Stop it first, or use another file."
-            ) from None
+            raise ConfigError(f"Another program writes the audit log {path}. Stop it first, or use another file.") from None
         except CivicGridError:
             os.close(self._file)
             raise
@@ -58,9 +54,7 @@ class AuditLog:
         """The last entry's number and hash, to be remembered elsewhere; None while the log is empty."""
         return self._head
 
-    def append(
-        self, actor: str, action: str, details: Mapping[str, Detail] | None = None, durable: bool = True
-    ) -> Head:
+    def append(self, actor: str, action: str, details: Mapping[str, Detail] | None = None, durable: bool = True) -> Head:
         """Write one entry and give back the new head.
 
         `durable` flushes it to disk; a caller that writes several entries for one change flushes with the

@@ -145,9 +145,7 @@ def link(previous: str, entry: Entry) -> str:
     return hashlib.sha256(rfc8785.dumps({**data, "previous": previous})).hexdigest()
 
 
-def follow(
-    head: Head | None, time: float, actor: str, action: str, details: Mapping[str, Detail] | None = None
-) -> Link:
+def follow(head: Head | None, time: float, actor: str, action: str, details: Mapping[str, Detail] | None = None) -> Link:
     """The next link after a head (None for the first). `time` is in seconds since 1970."""
     previous = START if head is None else head.hash
     try:

@@ -67,8 +67,7 @@ class Envelope(Node):
         """Which of the trusted public keys signed this type and payload."""
         if self.payload_type != payload_type:
             raise TrustError(
-                f"Expected a signed {payload_type}; this envelope holds a {self.payload_type[:100]!r}. Send "
-                "the right file."
+                f"Expected a signed {payload_type}; this envelope holds a {self.payload_type[:100]!r}. Send the right file."
             )
         message = pae(payload_type, _bytes(self.payload, "payload"))
         keys = frozenset(trusted)
@@ -110,9 +109,7 @@ class Envelope(Node):
         kept = {(signature.keyid, signature.sig): signature for signature in self.signatures}
         for other in others:
             if (other.payload_type, other.payload) != (self.payload_type, self.payload):
-                raise TrustError(
-                    "Expected envelopes of one and the same payload; these differ. Sign the same file again."
-                )
+                raise TrustError("Expected envelopes of one and the same payload; these differ. Sign the same file again.")
             kept.update({(signature.keyid, signature.sig): signature for signature in other.signatures})
         return Envelope(payload=self.payload, payloadType=self.payload_type, signatures=tuple(kept.values()))
 

@@ -29,7 +29,7 @@ MAX_EXPONENT = 900
 MAX_SITES = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """One array of a share: its name, its shape, and the public size of its values.
 
@@ -69,7 +69,7 @@ class Slot:
         return shaped.reshape(-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoding:
     """How the arrays of one share lie in one run of limbs; the same at every site of a round.
 
@@ -96,9 +96,7 @@ class Encoding:
         fault.
         """
         if set(arrays) != {slot.name for slot in self.slots}:
-            raise PlanError(
-                f"Expected the arrays {', '.join(slot.name for slot in self.slots)}; {', '.join(arrays)} came."
-            )
+            raise PlanError(f"Expected the arrays {', '.join(slot.name for slot in self.slots)}; {', '.join(arrays)} came.")
         limbs = np.empty((self.length, 2), dtype="<u8")
         start = 0
         for slot in self.slots:
@@ -137,9 +135,7 @@ class Encoding:
             if slot.exponents is None:
                 values = part[:, 0].astype(np.int64)
                 if (part[:, 1].astype(np.int64) != values >> 63).any():
-                    raise TrustError(
-                        f"{slot.name}: the total of whole numbers does not fit 64 bits. Ask for smaller ones."
-                    )
+                    raise TrustError(f"{slot.name}: the total of whole numbers does not fit 64 bits. Ask for smaller ones.")
             else:
                 values = slot.scaled(_nearest(part), -1)
             arrays[slot.name] = values.reshape(slot.shape)

@@ -88,9 +88,7 @@ class _KeyFile:
                 mode = os.fstat(file.fileno()).st_mode
                 pem = file.read(MAX_FILE)
         except OSError as error:
-            raise ConfigError(
-                f"No key could be read from {path}: {error.strerror}. Give the key file's path."
-            ) from None
+            raise ConfigError(f"No key could be read from {path}: {error.strerror}. Give the key file's path.") from None
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise ConfigError(
                 f"Expected a key file that only its owner may read; {path} has mode "
@@ -108,9 +106,7 @@ class _KeyFile:
         wanted = Ed25519PrivateKey if cls.algorithm == SIGNING else X25519PrivateKey
         if not isinstance(private, wanted):
             use = "sign" if cls.algorithm == SIGNING else "agree on masks"
-            raise ConfigError(
-                f"Expected an {cls.algorithm} key to {use} with in {path}; it holds a key of another kind."
-            )
+            raise ConfigError(f"Expected an {cls.algorithm} key to {use} with in {path}; it holds a key of another kind.")
         return cls(private)
 
 
@@ -193,9 +189,7 @@ def exchange_public(public: str) -> X25519PublicKey:
     """An exchange key's text as a key to agree with; a low-order one is refused at the exchange."""
     key = raw(public, EXCHANGE)
     if int.from_bytes(key, "little") >= _PRIME:
-        raise TrustError(
-            f"The exchange key {public} is not written in its one proper form. Ask its site for a new one."
-        )
+        raise TrustError(f"The exchange key {public} is not written in its one proper form. Ask its site for a new one.")
     return X25519PublicKey.from_public_bytes(key)
 
 

@@ -46,9 +46,7 @@ class Nonces:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(_TABLES)
         except sqlite3.Error as error:
-            raise ConfigError(
-                f"The file of seen messages {path} could not be opened: {error}. Check its folder."
-            ) from None
+            raise ConfigError(f"The file of seen messages {path} could not be opened: {error}. Check its folder.") from None
         facts = dict(self._db.execute("SELECT name, value FROM fact").fetchall())
         self._mark, self._floor = int(facts["mark"]), int(facts["floor"])
         boot = _boot()

@@ -90,7 +90,15 @@ class Roster(Node):
         return "masked" if all(span >= FEWEST_ORGANISATIONS for span in spans) else "open"
 
     def peers(self, site: str) -> tuple[str, ...]:
-        """The exchange keys of the other sites in this site's group: what its part is masked with."""
+        """The exchange keys of the other sites in this site's group: what its part is masked with.
+
+        TrustError where the roster's mode is `open`: its sums would hide nothing.
+        """
+        if self.mode == "open":
+            raise TrustError(
+                f"Expected at least {FEWEST_ORGANISATIONS} organisations in each group to mask among; there are fewer. "
+                "Send the share open, under the site's own rules, or refuse."
+            )
         for party in self.parties:
             if any(member.site == site for member in party):
                 return tuple(member.exchange for member in party if member.site != site)

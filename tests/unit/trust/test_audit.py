@@ -242,6 +242,10 @@ def test_refuses_names_of_people_unknown_actions_and_long_entries(path: Path) ->
             log.append("Ada Lovelace", "permit.granted")
         with pytest.raises(TrustError, match=r"words such as permit\.granted"):
             log.append("ada", "Granted a permit")
+        with pytest.raises(TrustError, match=r"Expected the time of a log entry as 2026"):
+            chain.Entry(seq=1, time="yesterday", actor="ada", action="permit.granted")
+        with pytest.raises(TrustError, match="numbered from 1"):
+            chain.Entry(seq=0, time="2026-01-31T12:00:00.000000Z", actor="ada", action="permit.granted")
         with pytest.raises(ConfigError, match="at most 16384 bytes"):
             log.append("ada", "permit.granted", {"sites": ("x" * 200,) * 100})
         log.append("ada", "permit.granted", {"sites": ("leeds", "york"), "masked": True})

@@ -109,9 +109,7 @@ def test_several_arrays_with_a_size_for_each_value() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_refuses_what_is_no_number_by_the_array_name(bad: float) -> None:
     encoding = Encoding((Slot("score", (2,), 0),), sites=3)
-    with pytest.raises(
-        DataError, match=r"^score: holds a number that is infinite or not a number\. Nothing was sent\.$"
-    ):
+    with pytest.raises(DataError, match=r"^score: holds a number that is infinite or not a number\. Nothing was sent\.$"):
         encoding.encode({"score": np.array([1.0, bad])})
 
 

@@ -68,11 +68,7 @@ def test_the_pad_is_what_its_standards_say() -> None:
     one, two = sorted(KEYS[:2], key=lambda key: key.public)
     secret = one._private.exchange(two._private.public_key())
     salt = hashlib.sha256(
-        b'{"ask":"'
-        + b"cd" * 32
-        + b'","attempt":1,"network":"demo","roster":"'
-        + b"ab" * 32
-        + b'","round":2,"study":"S-1"}'
+        b'{"ask":"' + b"cd" * 32 + b'","attempt":1,"network":"demo","roster":"' + b"ab" * 32 + b'","round":2,"study":"S-1"}'
     ).digest()
     info = f"civicgrid pairwise mask, version 1{one.public} {two.public}".encode()
     prk = hmac.digest(salt, secret, "sha256")

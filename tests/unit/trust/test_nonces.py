@@ -131,6 +131,27 @@ def test_a_full_disk_refuses_the_message_and_loses_nothing(tmp_path: Path) -> No
         store.use("site", "b", NOW, NOW)
 
 
+def test_a_full_disk_while_forgetting_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    with Nonces(tmp_path / "n") as store:
+        store.use("site", "a", NOW, NOW)
+        store._db.execute("CREATE TEMP TRIGGER full BEFORE DELETE ON nonce BEGIN SELECT raise_full(); END")
+        with pytest.raises(ConfigError, match="could not be written"):
+            store.use("site", "b", NOW, NOW + 61)
+        store._db.execute("DROP TRIGGER full")
+        store.use("site", "b", NOW, NOW + 61)
+        refuses(store, "a", now=NOW + 61)
+
+
+def test_names_the_start_of_the_machine_where_the_system_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module._boot() == module._boot()
+
+    def absent(self: Path) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    assert module._boot() == ""
+
+
 def test_says_where_it_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"seen messages .*none/n could not be opened"):
         Nonces(tmp_path / "none" / "n")

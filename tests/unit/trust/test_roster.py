@@ -101,6 +101,8 @@ def test_three_organisations_are_needed_for_masks_not_three_sites() -> None:
     assert roster(*same[:2], PINS["leeds"], PINS["york"]).mode == "masked"
     assert roster(PINS["bath"], PINS["hull"]).mode == "open"
     assert roster(PINS["bath"]).mode == "open"
+    with pytest.raises(TrustError, match=r"at least 3 organisations .* Send the share open"):
+        roster(*same).peers("bath")
 
 
 def test_any_change_is_another_roster() -> None:

@@ -81,6 +81,7 @@ class Cohort(PlanNode):
             )
         if "person_number" in lowered:
             raise PlanError("The column name person_number is taken. Choose another.")
+        declared: dict[str, ColumnType] = {}
         for node in walk(self):
             foreign = (
                 isinstance(node, RecordField)
@@ -91,6 +92,9 @@ class Cohort(PlanNode):
                 raise PlanError(
                     "A cohort reads either OMOP tables or a research table, not both. Write two cohorts."
                 )
+
+            if isinstance(node, RecordField) and declared.setdefault(node.column, node.type) != node.type:
+                raise PlanError(f"The column {node.column!r} is declared in two ways. Use one schema.")
 
     @property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's `schema` is deprecated and unused

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from civicgrid.errors import CivicGridError
 from civicgrid.hub.database import audit
-from civicgrid.trust.audit import GENESIS, link
+from civicgrid.trust.chain import Head, Link, follow
 
 
 class Journal:
@@ -22,7 +23,7 @@ class Journal:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        self._last: tuple[int, str] | None = None
+        self._last: Head | None = None
         self._lines: list[dict[str, object]] = []
 
     @contextmanager
@@ -44,17 +45,25 @@ class Journal:
         """A line: what happened (`action`), to which run, with digests, names of sites and numbers of messages."""
         if self._last is None:
             row = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
-            self._last = (row[0], row[1]) if row else (-1, GENESIS)
-        seq = self._last[0] + 1
-        entry = {"seq": seq, "at": round(time.time(), 3), "run": run or "", "action": action, **details}
-        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-        self._last = (seq, link(self._last[1], text.encode()))
-        self._lines.append({"seq": seq, "run": run, "entry": text, "hash": self._last[1]})
+            self._last = Head(seq=row[0], hash=row[1]) if row else None
+        given = {name: value for name, value in details.items() if value != ""}
+        line = follow(self._last, time.time(), "hub", action, given if run is None else {"run": run, **given})
+        self._last = Head(seq=line.seq, hash=line.hash)
+        self._lines.append({"seq": line.seq, "run": run, "entry": line.canonical().decode(), "hash": line.hash})
 
-    def lines(self, run: str, after: int = -1) -> list[dict[str, object]]:
+    def lines(self, run: str, after: int = 0) -> list[dict[str, object]]:
         """What happened in a run since line `after`."""
         with self.engine.connect() as connection:
             rows = connection.execute(
                 sa.select(audit.c.entry).where(audit.c.run == run, audit.c.seq > after).order_by(audit.c.seq)
             )
             return [json.loads(row[0]) for row in rows]
+
+    def log(self) -> Iterator[Link | None]:
+        """The whole log from its start; None for a line that is no entry any more."""
+        with self.engine.connect() as connection:
+            for (text,) in connection.execute(sa.select(audit.c.entry).order_by(audit.c.seq)):
+                try:
+                    yield Link.from_bytes(text)
+                except CivicGridError:
+                    yield None

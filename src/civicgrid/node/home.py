@@ -121,6 +121,17 @@ class Home:
         path.write_bytes(envelope.canonical())
         return path
 
+    def remove_permit(self, begins: str) -> str:
+        """Take away the permit whose digest begins so; its digest. ConfigError unless exactly one does."""
+        paths = {Envelope.from_bytes(p.read_bytes()).digest(): p for p in (self.path / "permits").glob("*.json")}
+        found = [name for name in paths if name.startswith(begins)]
+        if len(found) != 1:
+            raise ConfigError(
+                f"Expected the id of one permit; {len(found)} begin with {begins!r}. See `civicgrid node permit list`."
+            )
+        paths[found[0]].unlink()
+        return found[0]
+
     def permits(self) -> list[tuple[str, Permit]]:
         """Every permit that a custodian of this site has signed, with its digest, latest first."""
         found = []

@@ -6,7 +6,6 @@ line are one transaction: after a kill there are all of them or none.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from civicgrid.disclosure.ledger import Ledger
-from civicgrid.errors import ConfigError
-from civicgrid.trust.audit import GENESIS, link
+from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.trust.chain import Head, Link, follow
 
 SCHEMA = """
 create table if not exists runs (
@@ -77,10 +76,17 @@ class State:
     def audit(self, action: str, **details: str | int) -> None:
         """Add a line to the hash-chained log. The caller's transaction commits it."""
         last = self.connection.execute("select seq, hash from audit order by seq desc limit 1").fetchone()
-        seq, previous = (last[0] + 1, last[1]) if last else (0, GENESIS)
-        entry = {"seq": seq, "at": round(self.clock(), 3), "action": action, **details}
-        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-        self.connection.execute("insert into audit values (?, ?, ?)", (seq, text, link(previous, text.encode())))
+        head = None if last is None else Head(seq=last[0], hash=last[1])
+        line = follow(head, self.clock(), "node", action, details)
+        self.connection.execute("insert into audit values (?, ?, ?)", (line.seq, line.canonical().decode(), line.hash))
+
+    def log(self) -> Iterator[Link | None]:
+        """The audit log from its start; None for a line that is no entry any more."""
+        for (text,) in self.connection.execute("select entry from audit order by rowid"):
+            try:
+                yield Link.from_bytes(text)
+            except CivicGridError:
+                yield None
 
     def put_out(self, task: str, header: bytes, share: bytes) -> None:
         """Place a reply in the outbox. The caller's transaction commits it."""

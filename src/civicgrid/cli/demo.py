@@ -1,0 +1,5 @@
+"""`civicgrid demo`."""
+
+
+def demo() -> None:
+    """Run the demonstration."""

@@ -1,0 +1,236 @@
+"""`civicgrid node`: set up and run the node of one site, and decide what may run there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from civicgrid.config import NodeSettings
+from civicgrid.errors import ConfigError, DataError
+
+app = typer.Typer(help="Set up and run the node of one site.", no_args_is_help=True)
+permits = typer.Typer(help="Grant, list and revoke permits: what a project may do at this site.", no_args_is_help=True)
+app.add_typer(permits, name="permit")
+
+Folder = Annotated[Path, typer.Argument(help="The node's folder.")]
+
+
+@app.command("init")
+def init(
+    folder: Folder,
+    site: Annotated[str, typer.Option(help="The site's name: lower case, digits, hyphens.")],
+    organisation: Annotated[str, typer.Option(help="The organisation that answers for the site.")],
+    network: Annotated[str, typer.Option(help="The network's name.")],
+    hub: Annotated[str, typer.Option(help="The hub's address.")],
+    hub_key: Annotated[str, typer.Option(help="The hub's public key, from `civicgrid hub key`.")],
+) -> None:
+    """Lay out a node's folder: fresh keys, the example policy, empty lists of custodians, peers and permits."""
+    from civicgrid.node.home import Home
+    from civicgrid.transport import check_address
+    from civicgrid.trust.keys import signing_public
+
+    signing_public(hub_key)
+    settings = NodeSettings(
+        network=network, site=site, organisation=organisation, hub=check_address(hub), hub_key=hub_key
+    )
+    Home(folder).create(settings)
+    typer.echo(f"A node for {site} is laid out at {folder}. Read its policy.toml; it decides what leaves.")
+
+
+@app.command("card")
+def card(folder: Folder) -> None:
+    """Print the site's card: its name, organisation and public keys, for the hub and the other sites."""
+    from civicgrid.node.home import Home
+
+    typer.echo(Home(folder).member().canonical().decode())
+
+
+@app.command("trust")
+def trust(
+    folder: Folder, cards: Annotated[list[Path], typer.Argument(help="Cards of other sites, compared by telephone.")]
+) -> None:
+    """Pin other sites: only with pinned sites does this one take part in masked sums."""
+    from civicgrid.node.home import Home
+    from civicgrid.trust.roster import Member
+
+    home = Home(folder)
+    home.pin([Member.from_bytes(path.read_bytes()) for path in cards])
+    typer.echo(f"Trusted here: {', '.join(sorted(home.peers()))}.")
+
+
+@app.command("custodian")
+def custodian(
+    folder: Folder,
+    key: Annotated[str, typer.Option(help="The custodian's public key, from `civicgrid key create`.")],
+    name: Annotated[str, typer.Option(help="Who they are.")],
+) -> None:
+    """Add a person who may sign permits at this site."""
+    from civicgrid.node.home import Home
+
+    Home(folder).add_custodian(key, name)
+    typer.echo(f"{name} may sign permits here.")
+
+
+@app.command("load")
+def load(
+    folder: Folder,
+    source: Annotated[Path, typer.Argument(help="A DuckDB file or a folder (OMOP), or a CSV or Parquet file (a table).")],
+    dataset: Annotated[str, typer.Option(help="The name under which studies ask for it.")],
+    dictionary: Annotated[Path | None, typer.Option(help="For a table: its data dictionary (CSV or JSON).")] = None,
+) -> None:
+    """Load a data set, all or nothing, and print what was found. The node must not be running meanwhile."""
+    from civicgrid.curation.dictionary import Dictionary
+    from civicgrid.curation.store import Store
+    from civicgrid.node.home import Home
+
+    home = Home(folder)
+    home.settings()
+    if not source.exists():
+        raise DataError(f"There is nothing at {source}. Give a file or folder to load.")
+    with Store(home.data) as store:
+        if source.is_dir() or source.suffix.lower() in (".duckdb", ".db"):
+            if dictionary is not None:
+                raise DataError("A data dictionary goes with a table; OMOP tables are described by the CDM. Leave it out.")
+            report = store.load_omop(dataset, source)
+        else:
+            report = store.load_table(dataset, source, Dictionary.read(dictionary) if dictionary else None)
+    typer.echo(str(report))
+
+
+@app.command("serve")
+def serve(folder: Folder) -> None:
+    """Run the node until it is stopped: it dials the hub, and answers what the site's permits allow."""
+    import signal
+
+    from civicgrid.cli.logs import to_stderr
+    from civicgrid.node.home import Home
+    from civicgrid.node.service import Service
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(0)
+
+    to_stderr()
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        Service(Home(folder)).run()
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
+
+
+@app.command("status")
+def status(folder: Folder) -> None:
+    """Show who the site is, what it holds, what it permits, and what waits to be sent."""
+    from rich.console import Console
+
+    from civicgrid.node.home import Home
+    from civicgrid.node.state import State
+
+    home = Home(folder)
+    settings = home.settings()
+    policy = home.policy()
+    console = Console(highlight=False)
+    console.print(f"[bold]{settings.site}[/] ({settings.organisation}) in {settings.network}, hub {settings.hub}")
+    console.print(f"Policy: counts below {policy.thresholds.min_cell} hidden, rounded to {policy.thresholds.round_to}")
+    console.print(f"Custodians: {len(home.custodians())}   Peers trusted: {', '.join(sorted(home.peers())) or 'none'}")
+    for digest, permit in home.permits():
+        console.print(f"Permit {digest[:12]}: {permit.project}, until {permit.valid_until}")
+    if home.state.exists():
+        state = State(home.state)
+        console.print(f"Replies waiting for the hub: {len(state.outgoing(1000))}")
+        released = state.connection.execute("select count(*) from answers").fetchone()[0]
+        console.print(f"Shares released so far: {released}")
+        state.close()
+    try:
+        from civicgrid.curation.store import Store
+
+        with Store(home.data) as store:
+            for held in store.datasets():
+                console.print(f"Data set {held.name} ({held.kind}), snapshot {held.snapshot[:12]}")
+    except DataError:
+        console.print("Data sets: the node is running and has its data file open.")
+
+
+@permits.command("grant")
+def grant(
+    folder: Folder,
+    key: Annotated[Path, typer.Option(help="The custodian's private key file.")],
+    project: Annotated[str, typer.Option(help="The project's id, such as P-7.")],
+    title: Annotated[str, typer.Option(help="The project's title.")],
+    person: Annotated[list[str], typer.Option(help="A researcher as NAME=PUBLIC-KEY; give it again for more.")],
+    dataset: Annotated[list[str], typer.Option(help="A data set that may be used; give it again for more.")],
+    method: Annotated[list[str], typer.Option(help="A method that may run: count, describe, crosstab, glm.")],
+    purpose: Annotated[str, typer.Option(help="What for, in a sentence.")],
+    column: Annotated[list[str] | None, typer.Option(help="table.column that may be read, or table.*, or *.")] = None,
+    plan: Annotated[list[Path] | None, typer.Option(help="Allow only these plan files.")] = None,
+    days: Annotated[int, typer.Option(help="Valid for this many days from now.")] = 365,
+    pooled_threshold: Annotated[
+        bool, typer.Option(help="Let small numbers of this site count towards a masked total that is checked as a whole.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
+) -> None:
+    """Show a permit in plain English, ask, and sign it: what one project may do at this site, and until when."""
+    from civicgrid.governance.permit import Permit, Person
+    from civicgrid.methods import METHODS
+    from civicgrid.methods.plan import read_plan
+    from civicgrid.node.home import Home
+    from civicgrid.trust.keys import SigningKey
+
+    home = Home(folder)
+    settings = home.settings()
+    unknown = sorted(set(method) - set(METHODS))
+    if unknown:
+        raise ConfigError(f"There is no method {', '.join(unknown)}. There is: {', '.join(METHODS)}.")
+    people = []
+    for entry in person:
+        name, found, public = entry.partition("=")
+        if not found:
+            raise ConfigError("Expected each person as NAME=PUBLIC-KEY.")
+        people.append(Person(name=name, key=public))
+    plans = [read_plan(path.read_bytes()) for path in plan or []]
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    permit = Permit(
+        network=settings.network,
+        site=settings.site,
+        project=project,
+        title=title,
+        people=tuple(people),
+        datasets=tuple(dataset),
+        columns=tuple(column or ["*"]),
+        methods=tuple(method),
+        purpose=purpose,
+        valid_from=now.isoformat(),
+        valid_until=(now + dt.timedelta(days=days)).isoformat(),
+        plans=tuple(one.digest() for one in plans),
+        pooled_threshold=pooled_threshold,
+    )
+    typer.echo(permit.explain())
+    for one in plans:
+        typer.echo("\n" + one.explain())
+    if not yes and not typer.confirm("\nSign this permit?"):
+        raise typer.Exit(1)
+    path = home.add_permit(permit.signed(SigningKey.load(key)))
+    typer.echo(f"Signed: {path.name}")
+
+
+@permits.command("list")
+def list_(folder: Folder) -> None:
+    """List the permits that stand at this site, in plain English."""
+    from civicgrid.node.home import Home
+
+    found = Home(folder).permits()
+    if not found:
+        typer.echo("No permit stands at this site: it refuses every study. Grant one with `civicgrid node permit grant`.")
+    for digest, permit in found:
+        typer.echo(f"{digest[:12]}\n{permit.explain()}\n")
+
+
+@permits.command("revoke")
+def revoke(folder: Folder, permit: Annotated[str, typer.Argument(help="The permit's id, or how it begins.")]) -> None:
+    """Take a permit away. The next round of any study under it is refused."""
+    from civicgrid.node.home import Home
+
+    gone = Home(folder).remove_permit(permit)
+    typer.echo(f"Revoked {gone[:12]}.")

@@ -1,0 +1,58 @@
+"""`civicgrid study`: read a plan in plain English, run it on a grid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Read a study's plan in plain English, or run it on a grid.", no_args_is_help=True)
+
+PlanFile = Annotated[Path, typer.Argument(help="A plan file: the JSON of `grid.plan(study).canonical()`.")]
+
+
+@app.command("explain")
+def explain(plan: PlanFile) -> None:
+    """Print what a plan means, and its digest, by which permits and logs name it."""
+    from civicgrid.methods.plan import read_plan
+
+    read = read_plan(read_file(plan))
+    typer.echo(read.explain())
+    typer.echo(f"\nPlan {read.digest()}")
+
+
+@app.command("run")
+def run(
+    plan: PlanFile,
+    hub: Annotated[str, typer.Option(help="The hub's address.")],
+    key: Annotated[Path, typer.Option(help="Your private key file.")],
+    project: Annotated[str, typer.Option(help="The project that the sites' permits name.")],
+    out: Annotated[Path | None, typer.Option(help="Write the results here as JSON too.")] = None,
+) -> None:
+    """Run a plan on a grid, and print each answer with what became of every site."""
+    from civicgrid.client.connect import connect
+    from civicgrid.cli.progress import watching
+    from civicgrid.methods.plan import read_plan
+
+    read = read_plan(read_file(plan))
+    grid = connect(hub, key=key, project=project)
+    with watching() as progress:
+        answer = grid.run(read, progress=progress)
+    typer.echo(str(answer))
+    if out is not None:
+        results = {name: result.to_dict() for name, result in answer.items() if not result.failure}
+        out.write_text(json.dumps(results, indent=2), "utf-8")
+    if any(result.failure for result in answer.values()):
+        raise typer.Exit(1)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a plan file, or an error in words."""
+    from civicgrid.errors import PlanError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"The plan at {path} cannot be read ({error.strerror}). Give the file of a plan.") from None

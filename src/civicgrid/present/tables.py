@@ -1,0 +1,108 @@
+"""Published tables as people read them: in a terminal, in a notebook, on a page. One place decides how a number is written."""
+
+from __future__ import annotations
+
+from html import escape
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from civicgrid.disclosure.output import Output, OutputColumn, OutputTable, Value
+
+HIDDEN = "[hidden]"
+MISSING = "–"
+WIDTH = 110
+
+
+def write(value: Value, column: OutputColumn) -> str:
+    """One value as text: counts with thousands separators, numbers to four significant digits, p values to three."""
+    if value is None:
+        return MISSING
+    if isinstance(value, str):
+        return value
+    if column.format == "count":
+        return f"{round(value):,}"
+    if column.format == "percent":
+        return f"{value:.1f}%"
+    if column.format == "p":
+        return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
+
+
+def label(column: OutputColumn) -> str:
+    """The heading of a column."""
+    return column.label or column.name.replace("_", " ")
+
+
+def cells(table: OutputTable) -> list[list[str]]:
+    """The table's values as text, hidden ones marked."""
+    hidden = set(table.hidden)
+    return [
+        [
+            HIDDEN if (i, j) in hidden else write(value, column)
+            for j, (value, column) in enumerate(zip(row, table.columns, strict=True))
+        ]
+        for i, row in enumerate(table.rows)
+    ]
+
+
+def rich_table(table: OutputTable) -> RichTable:
+    """The table for a terminal."""
+    drawn = RichTable(title=table.title or table.name, title_justify="left", title_style="bold", header_style="bold")
+    for column in table.columns:
+        drawn.add_column(label(column), justify="left" if column.format == "text" else "right")
+    for row in cells(table):
+        drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
+    return drawn
+
+
+def as_text(output: Output, width: int = WIDTH) -> str:
+    """A whole output as plain text."""
+    console = Console(file=StringIO(), width=width, force_terminal=False, color_system=None)
+    for table in output.tables:
+        console.print(rich_table(table))
+    for line in fact_lines(output):
+        console.print(line, highlight=False, markup=False)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().rstrip()
+
+
+def fact_lines(output: Output) -> list[str]:
+    """Facts, notes and what was suppressed, a line each."""
+    lines = []
+    if output.facts:
+        plain = OutputColumn(name="fact")
+        lines.append(", ".join(f"{k.replace('_', ' ')} {write(v, plain)}" for k, v in output.facts.items()))
+    lines += [f"Note: {note}" for note in output.notes]
+    lines += [f"Suppressed: {words}" for words in output.suppressed]
+    return lines
+
+
+def html_table(table: OutputTable) -> str:
+    """The table for a page: a caption, headings with scope, hidden cells said in words."""
+    heads = "".join(
+        f'<th scope="col"{"" if c.format == "text" else " class=num"}>{escape(label(c))}</th>' for c in table.columns
+    )
+    body = []
+    for row in cells(table):
+        line = []
+        for text, column in zip(row, table.columns, strict=True):
+            kind = "hidden" if text == HIDDEN else "" if column.format == "text" else "num"
+            shown = "hidden" if text == HIDDEN else escape(text)
+            line.append(f'<td class="{kind}">{shown}</td>' if kind else f"<td>{shown}</td>")
+        body.append(f"<tr>{''.join(line)}</tr>")
+    title = escape(table.title or table.name)
+    return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def as_html(output: Output) -> str:
+    """A whole output as a fragment of HTML."""
+    parts = [html_table(table) for table in output.tables]
+    lines = fact_lines(output)
+    if lines:
+        parts.append("<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
+    return '<div class="civicgrid">' + "".join(parts) + "</div>"

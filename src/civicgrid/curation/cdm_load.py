@@ -18,7 +18,7 @@ from civicgrid.curation.faults import MOST_PER_COLUMN, Fault, Faults
 from civicgrid.curation.formats.source import Source, SourceTable, literal, quote
 from civicgrid.curation.persons import number_persons
 from civicgrid.curation.report import Loaded, TableReport
-from civicgrid.curation.snapshot import Content, content, row_digest, snapshot_id
+from civicgrid.curation.snapshot import Content, content, no_content, row_digest, snapshot_id
 from civicgrid.omop.cdm import CDM, DUCKDB_TYPE, FORMER_NAMES, CdmTable
 
 SET_ASIDE = "_set_aside"
@@ -27,8 +27,11 @@ SET_ASIDE = "_set_aside"
 RepeatedIds = Literal["refuse", "keep"]
 
 _WORDS = {
-    "int": "a whole number", "float": "a number", "text": "text",
-    "date": "a date (YYYY-MM-DD or YYYYMMDD)", "datetime": "a date with a time (YYYY-MM-DD hh:mm:ss)",
+    "int": "a whole number",
+    "float": "a number",
+    "text": "text",
+    "date": "a date (YYYY-MM-DD or YYYYMMDD)",
+    "datetime": "a date with a time (YYYY-MM-DD hh:mm:ss)",
 }
 
 
@@ -40,6 +43,7 @@ class _Staged:
     source: SourceTable
     casts: dict[str, Cast]
     rows: int = 0
+    headers: int = 0
     wrong: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -107,9 +111,7 @@ def load_cdm(
     return Loaded(snapshot_id("omop", contents), tuple(reports), tuple(notes))
 
 
-def _stage(
-    connection: duckdb.DuckDBPyConnection, table: CdmTable, source: SourceTable, faults: Faults
-) -> _Staged | None:
+def _stage(connection: duckdb.DuckDBPyConnection, table: CdmTable, source: SourceTable, faults: Faults) -> _Staged | None:
     """Copy a table into its types. None if its columns are not there."""
     for fault in source.faults:
         faults.add(fault)
@@ -138,7 +140,8 @@ def _stage(
     if floats:
         stage.notes.append(f"{table.name}: {_some(floats)} held whole numbers as decimals; made whole.")
     typed = [
-        f"{stage.casts[c.name].value if c.name in columns else 'NULL'}::{DUCKDB_TYPE[c.type]} AS {quote(c.name)}"
+        f"{stage.casts[c.name].value if c.name in columns else 'NULL'}::{DUCKDB_TYPE[c.type]} AS "
+        f"{quote(c.name)}"
         for c in table.columns
     ]
     asked = [c.wrong for c in stage.casts.values() if not c.exact]
@@ -147,12 +150,14 @@ def _stage(
     )
     positional = all(kind == "VARCHAR" for _, kind in source.columns.values())
     connection.execute(
-        f"CREATE TEMP TABLE {stage.copy.removeprefix('temp.')} AS SELECT {source.row} AS _row, {', '.join(typed)}, "
+        f"CREATE TEMP TABLE {stage.copy.removeprefix('temp.')} AS SELECT {source.row} AS _row, "
+        f"{', '.join(typed)}, "
         f"{' OR '.join(asked) or 'false'} AS _wrong, {same if positional else 'false'} AS _names "
         f"FROM {source.relation}"
     )
-    stage.rows, stage.wrong = connection.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE _wrong AND NOT coalesce(_names, false)) FROM {stage.copy}"
+    stage.rows, stage.headers, stage.wrong = connection.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE _names), "
+        f"count(*) FILTER (WHERE _wrong AND NOT coalesce(_names, false)) FROM {stage.copy}"
     ).fetchall()[0]
     return stage
 
@@ -176,16 +181,15 @@ def _check_values(connection: duckdb.DuckDBPyConnection, stage: _Staged, faults:
             faults.more(found[0][1] - len(found))
 
 
-def _check_keys(
-    connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: Faults, keep: bool
-) -> None:
+def _check_keys(connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: Faults, keep: bool) -> None:
     """Faults for keys that come twice; see docs/decisions/repeated-event-ids.md for those that may."""
     table, key = stage.table, stage.table.primary_key
     if key is None or key not in stage.casts:
         return
     repeated, rows = connection.execute(
         f"SELECT count(*), coalesce(sum(n - 1), 0) FROM "
-        f"(SELECT count(*) AS n FROM {stage.copy} WHERE {quote(key)} IS NOT NULL GROUP BY {quote(key)} HAVING n > 1)"
+        f"(SELECT count(*) AS n FROM {stage.copy} WHERE {quote(key)} IS NOT NULL GROUP BY {quote(key)} "
+        "HAVING n > 1)"
     ).fetchall()[0]
     if not repeated:
         return
@@ -195,7 +199,8 @@ def _check_keys(
     by = ", ".join(quote(name) for name in record)
     found = connection.execute(
         f"SELECT _row, count(*) OVER () FROM {stage.copy} WHERE {quote(key)} IS NOT NULL "
-        f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY _row) > 1 ORDER BY _row LIMIT {MOST_PER_COLUMN}"
+        f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY _row) > 1 ORDER BY _row LIMIT "
+        f"{MOST_PER_COLUMN}"
     ).fetchall()
     what = "this key has come before; every row needs its own"
     if not keep and not _referred_to(table):
@@ -206,7 +211,8 @@ def _check_keys(
         faults.more(found[0][1] - len(found))
     else:
         stage.notes.append(
-            f"{table.name}: {rows:,} rows share their {key} with a different record; all were kept, since nothing "
+            f"{table.name}: {rows:,} rows share their {key} with a different record; all were kept, since "
+            "nothing "
             "refers to it."
         )
 
@@ -263,27 +269,28 @@ def _write(connection: duckdb.DuckDBPyConnection, schema: str, stage: _Staged, p
     """Fill the table and the set-aside table; the digest of what was loaded."""
     table = stage.table
     _create(connection, schema, table)
+    described = [(column.name, column.type) for column in table.columns]
     joined = f"{stage.copy} AS s"
     if table.person:
         joined += f" LEFT JOIN {persons} AS p ON s.{quote(str(table.person_column))} = p.key"
     reason = _reason(stage)
+    aside = (
+        f"INSERT INTO {schema}.{SET_ASIDE} SELECT {literal(table.name)}, _row + 1, NULL, reason FROM "
+        f"(SELECT s._row, {reason} AS reason FROM {joined}) WHERE reason IS NOT NULL ORDER BY _row"
+    )
+    connection.execute(aside)
+    if stage.rows == stage.headers:
+        return no_content(table.name, described)
     chosen = (["p.person_number"] if table.person else []) + [f"s.{quote(name)}" for name in _columns(table)]
     connection.execute(
         f"INSERT INTO {schema}.{quote(table.name)} SELECT {', '.join(chosen)} FROM {joined} "
         f"WHERE ({reason}) IS NULL ORDER BY {_order(table)}"
     )
-    connection.execute(
-        f"INSERT INTO {schema}.{SET_ASIDE} SELECT {literal(table.name)}, _row + 1, NULL, reason FROM "
-        f"(SELECT s._row, {reason} AS reason FROM {joined}) WHERE reason IS NOT NULL ORDER BY _row"
-    )
-    # Numbers for names: the names would be half of the bytes that are hashed.
     columns = [
-        (str(index), f"s.{quote(column.name)}", column.type == "text")
-        for index, column in enumerate(table.columns)
-        if column.name in stage.casts
+        (f"s.{quote(column.name)}" if column.name in stage.casts else None, column.type == "text")
+        for column in table.columns
     ]
     digests = f"SELECT {row_digest(columns)} FROM {joined} WHERE ({reason}) IS NULL"
-    described = [(c.name, c.type) for c in table.columns]
     return content(connection, table.name, described, digests)
 
 
@@ -298,7 +305,8 @@ def _account(connection: duckdb.DuckDBPyConnection, schema: str, stage: _Staged)
     required = [column.name for column in stage.table.columns if column.required and column.name in stored]
     if loaded and required:
         counts = connection.execute(
-            f"SELECT {', '.join(f'count(*) - count({quote(n)})' for n in required)} FROM {schema}.{quote(name)}"
+            f"SELECT {', '.join(f'count(*) - count({quote(n)})' for n in required)} FROM "
+            f"{schema}.{quote(name)}"
         ).fetchall()[0]
         stage.notes += [
             f"{name}: {n:,} rows have no {column}, which the CDM requires; loaded as missing."

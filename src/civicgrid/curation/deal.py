@@ -89,9 +89,7 @@ def _place(connection: duckdb.DuckDBPyConnection, tables: dict[str, SourceTable]
     """Make the temporary table `placed` of every person id and its site."""
     keyed = {name: _key(name, table) for name, table in tables.items()}
     queries = [f"SELECT {key} AS key FROM {tables[name].relation}" for name, key in keyed.items() if key]
-    found = connection.execute(
-        f"SELECT DISTINCT key FROM ({' UNION ALL '.join(queries)}) WHERE key IS NOT NULL"
-    ).fetchall()
+    found = connection.execute(f"SELECT DISTINCT key FROM ({' UNION ALL '.join(queries)}) WHERE key IS NOT NULL").fetchall()
     keys = [key for (key,) in found]
     data = pa.table({"key": pa.array(keys, pa.int64()), "site": [site_of(key, shares) for key in keys]})
     connection.register("dealt", data)

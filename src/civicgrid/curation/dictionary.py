@@ -105,21 +105,25 @@ class Dictionary(Node):
                 raise DataError(f"{name}, line {line}, column type: expected one of {kinds}; {word!r} came.")
             try:
                 kind: Any = word
-                columns.append(DictionaryColumn(
-                    name=title,
-                    type=ColumnType(kind=kind, levels=_split(row.get("levels")), low=_number(row.get("low")),
-                                    high=_number(row.get("high"))),
-                    missing=_split(row.get("missing")),
-                    description=(row.get("description") or "").strip(),
-                ))
+                columns.append(
+                    DictionaryColumn(
+                        name=title,
+                        type=ColumnType(
+                            kind=kind,
+                            levels=_split(row.get("levels")),
+                            low=_number(row.get("low")),
+                            high=_number(row.get("high")),
+                        ),
+                        missing=_split(row.get("missing")),
+                        description=(row.get("description") or "").strip(),
+                    )
+                )
             except (CivicGridError, ValueError) as error:
                 raise DataError(f"{name}, line {line}: {error}") from None
         return cls(columns=tuple(columns), person=person)
 
     @classmethod
-    def infer(
-        cls, *tables: Path | str | pd.DataFrame | pa.Table, person: str | None = None
-    ) -> Self:
+    def infer(cls, *tables: Path | str | pd.DataFrame | pa.Table, person: str | None = None) -> Self:
         """A dictionary from the tables' own values, for a simulation over a researcher's own data.
 
         Levels are the distinct strings of all tables in sorted order; a range is rounded out to powers of two. A site
@@ -165,17 +169,19 @@ def _widest(kinds: set[Kind | None]) -> Kind | None:
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, sources: list[SourceTable], key: str, kind: Kind) -> ColumnType:
-    text = [
-        f"SELECT trim(CAST({source.columns[key][0]} AS VARCHAR)) AS v FROM {source.relation}" for source in sources
-    ]
-    values = f"SELECT v FROM ({' UNION ALL '.join(text)}) WHERE v NOT IN ({missing_list()})"
     if kind == "category":
-        levels = connection.execute(f"SELECT DISTINCT v FROM ({values}) ORDER BY v LIMIT {MOST_LEVELS + 1}").fetchall()
+        text = [f"SELECT trim(CAST({s.columns[key][0]} AS VARCHAR)) AS v FROM {s.relation}" for s in sources]
+        levels = connection.execute(
+            f"SELECT DISTINCT v FROM ({' UNION ALL '.join(text)}) WHERE v NOT IN ({missing_list()}) "
+            f"ORDER BY v LIMIT {MOST_LEVELS + 1}"
+        ).fetchall()
         few = len(levels) <= MOST_LEVELS
         return ColumnType(kind="category", levels=tuple(level for (level,) in levels) if few else ())
     if kind in ("int", "float"):
+        # TRY_CAST of a word that stands for a missing value gives NULL or NaN, which the filter leaves out.
+        numbers = [f"SELECT TRY_CAST({s.columns[key][0]} AS DOUBLE) AS n FROM {s.relation}" for s in sources]
         low, high = connection.execute(
-            f"SELECT min(n), max(n) FROM (SELECT TRY_CAST(v AS DOUBLE) AS n FROM ({values})) WHERE isfinite(n)"
+            f"SELECT min(n), max(n) FROM ({' UNION ALL '.join(numbers)}) WHERE isfinite(n)"
         ).fetchall()[0]
         if low is None:
             return ColumnType(kind=kind)

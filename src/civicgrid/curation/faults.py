@@ -59,7 +59,8 @@ class Faults:
             return
         total = len(self.found) + self.unlisted
         lines = [
-            f"The data set {name!r} was not loaded: {total:,} {'fault' if total == 1 else 'faults'} of structure. "
+            f"The data set {name!r} was not loaded: {total:,} {'fault' if total == 1 else 'faults'} of "
+            "structure. "
             "What was loaded before is untouched. Correct the source and load it again.",
             *(f"  {fault}" for fault in self.found),
         ]

@@ -18,10 +18,23 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")
 """What a text file may write for a missing value when no dictionary says otherwise."""
 
 _KINDS: dict[str, Kind] = {
-    "BOOLEAN": "bool", "DATE": "date", "DOUBLE": "float", "FLOAT": "float", "DECIMAL": "float",
-    "VARCHAR": "category", "ENUM": "category", "UUID": "category",
-    "TINYINT": "int", "SMALLINT": "int", "INTEGER": "int", "BIGINT": "int", "HUGEINT": "int",
-    "UTINYINT": "int", "USMALLINT": "int", "UINTEGER": "int", "UBIGINT": "int",
+    "BOOLEAN": "bool",
+    "DATE": "date",
+    "DOUBLE": "float",
+    "FLOAT": "float",
+    "DECIMAL": "float",
+    "VARCHAR": "category",
+    "ENUM": "category",
+    "UUID": "category",
+    "TINYINT": "int",
+    "SMALLINT": "int",
+    "INTEGER": "int",
+    "BIGINT": "int",
+    "HUGEINT": "int",
+    "UTINYINT": "int",
+    "USMALLINT": "int",
+    "UINTEGER": "int",
+    "UBIGINT": "int",
 }
 
 _WHOLE = "[+-]?(0|[1-9][0-9]{0,17})"

@@ -29,9 +29,7 @@ def number_persons(
 ) -> str:
     """Give every key of the query `keys` (one column, `key`) its number, in order of key; the map's name."""
     table = map_of(dataset)
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {table} (key {kind} NOT NULL, person_number INTEGER NOT NULL)"
-    )
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key {kind} NOT NULL, person_number INTEGER NOT NULL)")
     first = _next(connection, dataset)
     connection.execute(
         f"INSERT INTO {table} SELECT key, {first - 1} + row_number() OVER (ORDER BY key) "
@@ -54,21 +52,24 @@ def number_rows(
     if first == 0:
         return None
     before = {
-        name for (name,) in connection.execute(
+        name
+        for (name,) in connection.execute(
             "SELECT column_name FROM duckdb_columns() "
             "WHERE database_name = current_database() AND schema_name = ? AND table_name = 'records'",
             [dataset],
         ).fetchall()
     }
-    digest = row_digest([(f"c{index}", quote(name), text) for index, (name, text) in enumerate(columns)])
+    digest = row_digest([(quote(name), text) for name, text in columns])
     old = "SELECT NULL::BLOB AS digest, NULL::BIGINT AS nth, NULL::INTEGER AS person_number WHERE false"
     if {name for name, _ in columns} <= before:
         old = (
-            f"SELECT digest, row_number() OVER (PARTITION BY digest ORDER BY person_number) AS nth, person_number "
+            "SELECT digest, row_number() OVER (PARTITION BY digest ORDER BY person_number) AS nth, "
+            "person_number "
             f"FROM (SELECT {digest} AS digest, person_number FROM {quote(dataset)}.records)"
         )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE numbered_rows AS WITH found AS (SELECT _row, digest, row_number() OVER "
+        "CREATE OR REPLACE TEMP TABLE numbered_rows AS WITH found AS (SELECT _row, digest, row_number() "
+        "OVER "
         f"(PARTITION BY digest ORDER BY _row) AS nth FROM (SELECT _row, {digest} AS digest FROM ({rows}))), "
         f"matched AS (SELECT _row, person_number FROM found LEFT JOIN ({old}) USING (digest, nth)) "
         f"SELECT _row, CAST(coalesce(person_number, {first - 1} + "
@@ -86,16 +87,15 @@ def first_rows_taken(connection: duckdb.DuckDBPyConnection, dataset: str) -> Non
 
 def _next(connection: duckdb.DuckDBPyConnection, dataset: str) -> int:
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {quote(HOME)}.numbers (data_set VARCHAR PRIMARY KEY, next_number INTEGER)"
+        f"CREATE TABLE IF NOT EXISTS {quote(HOME)}.numbers (data_set VARCHAR PRIMARY KEY, next_number "
+        "INTEGER)"
     )
-    found = connection.execute(
-        f"SELECT next_number FROM {quote(HOME)}.numbers WHERE data_set = ?", [dataset]
-    ).fetchone()
+    found = connection.execute(f"SELECT next_number FROM {quote(HOME)}.numbers WHERE data_set = ?", [dataset]).fetchone()
     return int(found[0]) if found else 0
 
 
 def _taken(connection: duckdb.DuckDBPyConnection, dataset: str, highest: str) -> None:
     connection.execute(
-        f"INSERT OR REPLACE INTO {quote(HOME)}.numbers "
-        f"SELECT ?, greatest(?, coalesce(({highest}), -1) + 1)", [dataset, _next(connection, dataset)]
+        f"INSERT OR REPLACE INTO {quote(HOME)}.numbers SELECT ?, greatest(?, coalesce(({highest}), -1) + 1)",
+        [dataset, _next(connection, dataset)],
     )

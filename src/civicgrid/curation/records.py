@@ -15,7 +15,7 @@ from civicgrid.curation.cast import cast
 from civicgrid.curation.cdm_load import SET_ASIDE
 from civicgrid.curation.dictionary import Dictionary
 from civicgrid.curation.faults import MOST_PER_COLUMN, Faults
-from civicgrid.curation.formats.source import SourceTable, literal, quote
+from civicgrid.curation.formats.source import SourceTable, quote
 from civicgrid.curation.inference import MISSING, infer, missing_list
 from civicgrid.curation.persons import first_rows_taken, number_persons, number_rows
 from civicgrid.curation.report import Loaded, TableReport
@@ -25,14 +25,21 @@ from civicgrid.query.types import Column, ColumnType, Kind
 STAGED = "staged_records"
 
 STORED: dict[Kind, str] = {
-    "bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE", "category": "VARCHAR", "date": "DATE",
+    "bool": "BOOLEAN",
+    "int": "BIGINT",
+    "float": "DOUBLE",
+    "category": "VARCHAR",
+    "date": "DATE",
 }
 """How a kind is stored in `records`."""
 
 _TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
 
 _EXPECTED: dict[Kind, str] = {
-    "bool": "not true or false", "int": "not a whole number", "float": "not a number", "date": "not a date",
+    "bool": "not true or false",
+    "int": "not a whole number",
+    "float": "not a number",
+    "date": "not a date",
     "category": "not among the levels",
 }
 
@@ -90,9 +97,7 @@ def load_records(
     return Loaded(snapshot_id("table", [held]), (report,), tuple(notes), columns)
 
 
-def _numbers(
-    connection: duckdb.DuckDBPyConnection, dataset: str, readings: list[_Reading], keyed: bool
-) -> str | None:
+def _numbers(connection: duckdb.DuckDBPyConnection, dataset: str, readings: list[_Reading], keyed: bool) -> str | None:
     """A relation of `_row` and person number; None where rows are simply numbered in order."""
     rows = f"SELECT * FROM {STAGED} WHERE ({_reason(readings, keyed)}) IS NULL"
     if keyed:
@@ -172,9 +177,7 @@ def _person_key(source: SourceTable, dictionary: Dictionary | None) -> str | Non
     return f"nullif(trim(CAST({place} AS VARCHAR)), '')"
 
 
-def _stage(
-    connection: duckdb.DuckDBPyConnection, source: SourceTable, readings: list[_Reading], key: str | None
-) -> int:
+def _stage(connection: duckdb.DuckDBPyConnection, source: SourceTable, readings: list[_Reading], key: str | None) -> int:
     """Copy the table into its types; how many rows it has."""
     chosen = [f"{source.row} AS _row", f"{key or 'NULL::VARCHAR'} AS _key"]
     for index, reading in enumerate(readings):
@@ -193,7 +196,8 @@ def _check_persons(
         return
     found = connection.execute(
         f"SELECT _row, count(*) OVER () FROM {STAGED} WHERE _key IS NOT NULL "
-        f"QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _row) > 1 ORDER BY _row LIMIT {MOST_PER_COLUMN}"
+        "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _row) > 1 ORDER BY _row LIMIT "
+        f"{MOST_PER_COLUMN}"
     ).fetchall()
     for row, _ in found:
         what = "this person has come before; a research table has one row a person"
@@ -222,8 +226,8 @@ def _write(
     connection.execute(f"CREATE TABLE {schema}.records (person_number INTEGER NOT NULL, {typed})")
     if numbers is None:
         connection.execute(
-            f"INSERT INTO {schema}.records SELECT row_number() OVER () - 1, {names} FROM {STAGED} "
-            f"WHERE ({reason}) IS NULL"
+            f"INSERT INTO {schema}.records SELECT row_number() OVER () - 1, {names} FROM {STAGED} WHERE "
+            f"({reason}) IS NULL"
         )
     else:
         connection.execute(
@@ -245,7 +249,8 @@ def _set_values_aside(
         return {}
     kept = f"({_reason(readings, keyed)}) IS NULL"
     counts = connection.execute(
-        f"SELECT {', '.join(f'count(*) FILTER (WHERE _wrong_{i} AND {kept})' for i, _ in asked)} FROM {STAGED}"
+        f"SELECT {', '.join(f'count(*) FILTER (WHERE _wrong_{i} AND {kept})' for i, _ in asked)} FROM "
+        f"{STAGED}"
     ).fetchall()[0]
     values = {}
     for (index, reading), count in zip(asked, counts, strict=True):
@@ -283,7 +288,5 @@ def _account(
             [type_.low, type_.high],
         ).fetchall()[0][0]
         if outside:
-            notes.append(
-                f"{reading.column.name}: {outside:,} values lie outside the dictionary's range; they were kept."
-            )
+            notes.append(f"{reading.column.name}: {outside:,} values lie outside the dictionary's range; they were kept.")
     return TableReport("records", total, loaded, dict(aside), values)

@@ -54,9 +54,7 @@ def _in_memory(
     described = connection.execute(f"DESCRIBE SELECT * FROM {quote(name)}").fetchall()
     columns = {column.strip().lower(): (quote(column), kind) for column, kind, *_ in described}
     spelled = {column.strip().lower(): column.strip() for column, *_ in described}
-    table = SourceTable(
-        "records", "the table", quote(name), "(row_number() OVER () - 1)", columns, spelled=spelled
-    )
+    table = SourceTable("records", "the table", quote(name), "(row_number() OVER () - 1)", columns, spelled=spelled)
     return table, False, lambda: connection.unregister(name)
 
 
@@ -66,6 +64,7 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError):
         mixed = [str(name) for name in frame.columns if frame[name].map(type).nunique() > 1]
         raise DataError(
-            f"The DataFrame mixes types within a column ({', '.join(mixed) or 'or repeats a name'}). Give each column "
+            f"The DataFrame mixes types within a column ({', '.join(mixed) or 'or repeats a name'}). Give "
+            "each column "
             "one type, for instance with frame.astype."
         ) from None

@@ -25,7 +25,8 @@ class TableReport:
         aside = sum(self.set_aside.values())
         if self.read != self.loaded + aside:
             raise AssertionError(
-                f"{self.table}: {self.read:,} rows were read, but {self.loaded:,} loaded and {aside:,} set aside"
+                f"{self.table}: {self.read:,} rows were read, but {self.loaded:,} loaded and {aside:,} set "
+                "aside"
             )
 
     @property
@@ -88,9 +89,7 @@ class LoadReport:
         """Table, reason and count of everything set aside, rows first."""
         rows = [(r.table, reason, n) for r in self.tables for reason, n in r.set_aside.items()]
         values = [
-            (r.table, f"value set to missing, {reason}", n)
-            for r in self.tables
-            for reason, n in r.values_set_aside.items()
+            (r.table, f"value set to missing, {reason}", n) for r in self.tables for reason, n in r.values_set_aside.items()
         ]
         return (*rows, *values)
 
@@ -98,9 +97,7 @@ class LoadReport:
         width = max([len(report.table) for report in self.tables] + [5])
         lines = [self.headline(), f"snapshot {self.snapshot[:16]}…", ""]
         lines.append(f"{'table':<{width}}  {'read':>11}  {'loaded':>11}  {'set aside':>11}")
-        lines += [
-            f"{r.table:<{width}}  {r.read:>11,}  {r.loaded:>11,}  {r.aside:>11,}" for r in self.tables if r.read
-        ]
+        lines += [f"{r.table:<{width}}  {r.read:>11,}  {r.loaded:>11,}  {r.aside:>11,}" for r in self.tables if r.read]
         if self.reasons():
             lines += ["", "Set aside:"]
             lines += [f"  {table}: {n:,} × {reason}" for table, reason, n in self.reasons()]
@@ -116,12 +113,12 @@ class LoadReport:
             for table, read, loaded, aside in cells
         )
         aside = "".join(
-            f"<li>{html.escape(table)}: {n:,} × {html.escape(reason)}</li>"
-            for table, reason, n in self.reasons()
+            f"<li>{html.escape(table)}: {n:,} × {html.escape(reason)}</li>" for table, reason, n in self.reasons()
         )
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
-            f"<p><strong>{html.escape(self.headline())}</strong> Snapshot <code>{self.snapshot[:16]}…</code></p>"
+            f"<p><strong>{html.escape(self.headline())}</strong> Snapshot "
+            f"<code>{self.snapshot[:16]}…</code></p>"
             "<table><thead><tr><th>table</th><th>read</th><th>loaded</th><th>set aside</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
             + (f"<p>Set aside</p><ul>{aside}</ul>" if aside else "")

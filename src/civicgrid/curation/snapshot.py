@@ -1,6 +1,6 @@
 """The id of a load: a SHA-256 of what was loaded, whatever file, format or time it came from.
 
-A CDM export comes in any order. So each row is written as text (column by column, missing values left out, text with
+A CDM export comes in any order. So each row is written as text (column by column, a missing value as nothing, text with
 its length, so that no two different rows share a text) and hashed, and the row hashes are added modulo 2^64 in four
 lanes (AdHash: Bellare & Micciancio, EUROCRYPT 1997). It tells one load from another at an honest site; it is not
 meant to hold against a site that forges its own data.
@@ -40,18 +40,25 @@ class Content:
         return {"columns": [list(pair) for pair in self.columns], "rows": self.rows, "sum": self.total}
 
 
-def row_digest(columns: Sequence[tuple[str, str, bool]]) -> str:
-    """SQL for the SHA-256 of a row. `columns`: name, expression, and whether it is text."""
-    parts = [
-        f"'{name}=' || length({source}) || ':' || {source}" if text else f"'{name}=' || CAST({source} AS VARCHAR)"
-        for name, source, text in columns
-    ]
-    return f"unhex(sha256(concat_ws(chr(31), {', '.join(parts)})))"
+def row_digest(columns: Sequence[tuple[str | None, bool]]) -> str:
+    """SQL for the SHA-256 of a row. `columns`: the expression, None for one that the source lacks, and whether it is
+    text. A missing value is written as nothing, which no value of any type is."""
+    parts: list[str] = []
+    for source, text in columns:
+        if source is not None and text:
+            parts += [f"length({source})", "':'"]
+        if source is not None:
+            parts.append(source)
+        parts.append("'|'")
+    return f"unhex(sha256(concat({', '.join(parts)})))"
 
 
-def content(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[tuple[str, str]], digests: str
-) -> Content:
+def no_content(table: str, columns: Sequence[tuple[str, str]]) -> Content:
+    """The part of a table without rows."""
+    return Content(table, tuple(columns), 0, "0" * 64)
+
+
+def content(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[tuple[str, str]], digests: str) -> Content:
     """Sum the row digests that the query `digests` gives as its one column."""
     lanes = np.zeros(4, dtype=np.uint64)
     rows = 0

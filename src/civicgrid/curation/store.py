@@ -66,7 +66,8 @@ def check_name(name: str) -> str:
     """A data set's name as it may be, or a DataError that says how it should look."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise DataError(
-            "Expected a data set name of at most 63 lower-case letters, digits, '-' and '_' that begins with a letter "
+            "Expected a data set name of at most 63 lower-case letters, digits, '-' and '_' that begins "
+            "with a letter "
             f"and is none of {', '.join(sorted(_RESERVED))}; {name[:80]!r} came. Choose another."
         )
     return name
@@ -83,7 +84,8 @@ class Store:
             self._connection = duckdb.connect(str(self.path) if self.path else ":memory:")
         except duckdb.Error as error:
             raise DataError(
-                f"The store {self.path} could not be opened ({type(error).__name__}). Expected a DuckDB file that no "
+                f"The store {self.path} could not be opened ({type(error).__name__}). Expected a DuckDB "
+                "file that no "
                 "other program has open. Stop the node that uses it, or check the path and its permissions."
             ) from None
         if self.path is None:
@@ -178,12 +180,16 @@ class Store:
             before = next((found for found in self.datasets() if found.name == name), None)
             if before is not None and before.kind != kind:
                 raise DataError(
-                    f"The data set {name!r} is {_words(before.kind)}; {_words(kind)} came. Choose another name."
+                    f"The data set {name!r} is {_words(before.kind)}; {_words(kind)} came. Choose another "
+                    "name."
                 )
             loaded = build(connection)
             changed = before is None or before.snapshot != loaded.snapshot
             record = DataSet(
-                name=name, kind=kind, snapshot=loaded.snapshot, columns=loaded.columns,
+                name=name,
+                kind=kind,
+                snapshot=loaded.snapshot,
+                columns=loaded.columns,
                 tables=tuple(report.table for report in loaded.tables) if kind == "omop" else (),
             )
             if changed:
@@ -195,14 +201,17 @@ class Store:
             else:
                 connection.execute("ROLLBACK")
         return LoadReport(
-            dataset=name, kind=kind, snapshot=loaded.snapshot, changed=changed,
-            seconds=time.perf_counter() - started, tables=loaded.tables, notes=loaded.notes,
+            dataset=name,
+            kind=kind,
+            snapshot=loaded.snapshot,
+            changed=changed,
+            seconds=time.perf_counter() - started,
+            tables=loaded.tables,
+            notes=loaded.notes,
         )
 
     @contextmanager
-    def _transaction(
-        self, name: str, closing: list[Callable[[], object]]
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, name: str, closing: list[Callable[[], object]]) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection inside a transaction that is rolled back on any fault, whose words are then made safe."""
         connection = self.cursor()
         open_ = False
@@ -216,14 +225,17 @@ class Store:
         except (duckdb.IOException, duckdb.OutOfMemoryException, OSError, MemoryError) as error:
             raise DataError(
                 f"The data set {name!r} was not loaded: there was not enough room on disk or in memory "
-                f"({type(error).__name__}). What was loaded before is untouched. Free some space where the store and "
+                f"({type(error).__name__}). What was loaded before is untouched. Free some space where the "
+                "store and "
                 "its temporary files are, and load again."
             ) from None
         except duckdb.Error as error:
             # DuckDB quotes the values it stumbled over: its message goes no further.
             raise DataError(
-                f"The data set {name!r} was not loaded: the database refused the source ({type(error).__name__}). "
-                "What was loaded before is untouched. Check that the source is complete and of the expected format."
+                f"The data set {name!r} was not loaded: the database refused the source "
+                f"({type(error).__name__}). "
+                "What was loaded before is untouched. Check that the source is complete and of the "
+                "expected format."
             ) from None
         finally:
             if open_:

@@ -27,7 +27,8 @@ class DatabaseFile(Source):
             connection.execute(f"ATTACH {literal(str(path))} AS {ALIAS} (READ_ONLY)")
         except duckdb.Error as error:
             raise DataError(
-                f"{path.name} could not be opened as a DuckDB database ({type(error).__name__}). Expected a DuckDB "
+                f"{path.name} could not be opened as a DuckDB database ({type(error).__name__}). Expected "
+                "a DuckDB "
                 "file that no other program has open for writing. Close it there, or export it to Parquet."
             ) from None
         try:
@@ -45,7 +46,8 @@ class DatabaseFile(Source):
         described = self.connection.execute(f"DESCRIBE {relation}").fetchall()
         columns = {column.strip().lower(): (quote(column), kind) for column, kind, *_ in described}
         view = self.connection.execute(
-            "SELECT count(*) FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ?",
+            "SELECT count(*) FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name "
+            "= ?",
             [ALIAS, schema, table],
         ).fetchall()[0][0]
         row = "(row_number() OVER () - 1)" if view else "rowid"
@@ -60,7 +62,8 @@ class DatabaseFile(Source):
 
     def _find(self, wanted: str | None) -> dict[str, tuple[str, str]]:
         found = self.connection.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = ? ORDER BY 1, 2",
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = ? ORDER "
+            "BY 1, 2",
             [ALIAS],
         ).fetchall()
         homes = sorted({schema for schema, table in found if table.lower() == "person"})
@@ -70,7 +73,8 @@ class DatabaseFile(Source):
             seen = sorted({schema for schema, _ in found})
             raise DataError(
                 f"Expected one schema with a person table in {self.label}; {len(homes)} came "
-                f"({', '.join(homes) or 'none'}). Its schemas are: {', '.join(seen) or 'none'}. Name one: schema=…"
+                f"({', '.join(homes) or 'none'}). Its schemas are: {', '.join(seen) or 'none'}. Name one: "
+                "schema=…"
             )
         tables = {table.lower(): (schema, table) for schema, table in found if schema == homes[0]}
         for name in CDM:

@@ -10,6 +10,7 @@ import csv
 import gzip
 from collections.abc import Iterator
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import IO, Literal
 
@@ -20,7 +21,11 @@ from civicgrid.curation.formats.source import Source, SourceTable, literal, quot
 from civicgrid.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
-LIMIT = 20
+LIMIT = 1000
+"""Up to how many unreadable lines of a file are told apart."""
+
+ROW = "(row_number() OVER () - 1)"
+"""The number of a row in the order of the file: a rowid would not do, since it starts anywhere until it is committed."""
 
 _REJECTS = {
     "MISSING COLUMNS": "fewer values than the header has columns; check delimiters and quotes on this line",
@@ -87,33 +92,38 @@ def open_delimited(connection: duckdb.DuckDBPyConnection, path: Path, name: str,
     columns = ", ".join(f"{literal(word)}: 'VARCHAR'" for word in names)
     options = (
         f"auto_detect = false, header = true, delim = {literal(delimiter)}, quote = {literal(quoting)}, "
-        f"escape = {literal(quoting)}, columns = {{{columns}}}, store_rejects = true, rejects_table = 'rejected', "
+        f"escape = {literal(quoting)}, columns = {{{columns}}}, store_rejects = true, rejects_table = "
+        "'rejected', "
         "rejects_scan = 'rejected_scan', nullstr = ''"
     )
     for table in ("rejected", "rejected_scan", raw):
         connection.execute(f"DROP TABLE IF EXISTS temp.{quote(table)}")
     try:
-        connection.execute(
-            f"CREATE TEMP TABLE {quote(raw)} AS SELECT * FROM read_csv({literal(str(path))}, {options})"
-        )
+        connection.execute(f"CREATE TEMP TABLE {quote(raw)} AS SELECT * FROM read_csv({literal(str(path))}, {options})")
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         fault = Fault(path.name, "it cannot be read as delimited text; check its encoding (UTF-8) and its quotes")
         return SourceTable(name, path.name, "", "", {}, None, (fault,))
     rejected = connection.execute(
-        f"SELECT DISTINCT line, line_byte_position, column_name, error_type::VARCHAR FROM rejected "
-        f"ORDER BY line LIMIT {LIMIT}"
+        f"SELECT line, min(line_byte_position), min(error_type::VARCHAR) FROM rejected GROUP BY line ORDER BY line "
+        f"LIMIT {LIMIT}"
     ).fetchall()
     for table in ("rejected", "rejected_scan"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{quote(table)}")
-    places = _Lines(path, delimiter, quoting)
+    places = _Lines(path, delimiter)
+    kinds = {places.of_byte(byte) if byte is not None else line: kind for line, byte, kind in rejected}
+    places.left_out = set(kinds)
     faults = tuple(
-        Fault(path.name, _REJECTS.get(kind, "a line that does not fit the header"),
-              line=places.of_byte(byte) if byte is not None else line)
-        for line, byte, _, kind in rejected
+        Fault(path.name, _REJECTS.get(kind, "a line that does not fit the header"), line=line)
+        for line, kind in kinds.items()
     )
     return SourceTable(
-        name, path.name, f"temp.{quote(raw)}", "rowid",
-        {word: (quote(word), "VARCHAR") for word in names}, places.of_row, faults,
+        name,
+        path.name,
+        f"temp.{quote(raw)}",
+        ROW,
+        {word: (quote(word), "VARCHAR") for word in names},
+        places.of_row,
+        faults,
         spelled=dict(zip(names, spelled, strict=True)),
     )
 
@@ -138,15 +148,14 @@ def _style(delimiter: str) -> Literal[0, 3]:
 class _Lines:
     """Where a record or a byte stands, as a line number. Read only when there is a fault to report."""
 
-    def __init__(self, path: Path, delimiter: str, quoting: str) -> None:
-        self.path, self.delimiter, self.quoting = path, delimiter, quoting
+    def __init__(self, path: Path, delimiter: str) -> None:
+        self.path, self.delimiter = path, delimiter
+        self.left_out: set[int] = set()
 
     def of_row(self, row: int) -> int:
-        """The line on which the record `row` (from 0, after the header) begins."""
-        for index, line in enumerate(self._starts()):
-            if index == row + 1:
-                return line
-        return row + 2
+        """The line on which the record `row` (from 0, after the header, but for lines left out) begins."""
+        kept = (line for line in self._starts() if line not in self.left_out)
+        return next(islice(kept, row + 1, None), row + 2)
 
     def of_byte(self, byte: int) -> int:
         with _open(self.path) as file:

@@ -37,6 +37,9 @@ class ParquetFolder(Source):
     def open(self, name: str) -> SourceTable:
         return open_parquet(self.connection, self.files[name], name)
 
+    def close(self) -> None:
+        """Parquet files are opened for each query alone."""
+
 
 def open_parquet(connection: duckdb.DuckDBPyConnection, files: tuple[Path, ...], name: str) -> SourceTable:
     """The parts of one table as one relation; rows are numbered in the order of the parts' names."""

@@ -24,9 +24,9 @@ class SourceTable:
     """One table of a source.
 
     `relation` is what follows FROM; `row` the expression that numbers its rows from 0; `columns` its column names in
-    lower case to (name as SQL, DuckDB type), in order, and `spelled` to the name as the source spells it. `line` turns a row number into a line of the file, where
-    the format has lines. `faults` are those found while opening it. `named_by_first_row`: the columns had no names of
-    their own, and the first row, which held them, was used.
+    lower case to (name as SQL, DuckDB type), in order, and `spelled` to the name as the source spells it. `line` turns
+    a row number into a line of the file, where the format has lines. `faults` are those found while opening it.
+    `named_by_first_row`: the columns had no names of their own, and the first row, which held them, was used.
     """
 
     name: str
@@ -63,6 +63,6 @@ class Source(ABC):
     def open(self, name: str) -> SourceTable:
         """One table, ready to be read."""
 
+    @abstractmethod
     def close(self) -> None:
-        """Let go of what the source held open."""
-        return None
+        """Let go of what the source holds open."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from civicgrid.disclosure.output import Output, OutputTable
 from civicgrid.errors import CivicGridError, FitError
 from civicgrid.methods.plan import Plan
@@ -14,6 +12,7 @@ from civicgrid.present.tables import as_html, as_text
 from civicgrid.wire import AnalysisResult, SiteOutcome, StudyResult
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -32,6 +31,8 @@ class Sites(tuple[SiteOutcome, ...]):
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a site: site, status, code, words."""
+        import pandas as pd
+
         rows = [(s.site, s.status, s.code.value if s.code else None, s.words()) for s in self]
         return pd.DataFrame(rows, columns=["site", "status", "code", "words"])
 
@@ -92,6 +93,8 @@ class Result:
 
     def to_pandas(self, table: str | None = None) -> pd.DataFrame:
         """One table as a DataFrame: the first, or the one of this name. Hidden and missing values are NaN or None."""
+        import pandas as pd
+
         names = list(self.tables)
         if not names:
             raise CivicGridError(f"{self.name} has no table to show. {' '.join(self.suppressed)}")

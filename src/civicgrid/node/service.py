@@ -26,7 +26,7 @@ from civicgrid.wire import Exchange, Frame, Hello, Refused, SignedTask, Tasks, r
 log = logging.getLogger("civicgrid.node")
 
 WAIT = 20.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 4.0
 
 
 class Service:

@@ -24,7 +24,8 @@ class Resolved:
 def descendants_sql(schema: str, concepts: str) -> str:
     """SQL for the ids of the query `concepts` (one column, `concept_id`) and all their descendants."""
     return (
-        f"SELECT concept_id FROM ({concepts}) UNION SELECT a.descendant_concept_id FROM {schema}.concept_ancestor AS a "
+        f"SELECT concept_id FROM ({concepts}) UNION SELECT a.descendant_concept_id FROM "
+        f"{schema}.concept_ancestor AS a "
         f"JOIN ({concepts}) AS c ON a.ancestor_concept_id = c.concept_id"
     )
 
@@ -48,7 +49,8 @@ def resolve(
     chosen = descendants_sql(schema, listed) if descendants else listed
     if mapped:
         chosen = (
-            f"SELECT concept_id FROM ({chosen}) UNION SELECT r.concept_id_1 FROM {schema}.concept_relationship AS r "
+            f"SELECT concept_id FROM ({chosen}) UNION SELECT r.concept_id_1 FROM "
+            f"{schema}.concept_relationship AS r "
             f"JOIN ({chosen}) AS c ON r.concept_id_2 = c.concept_id "
             "WHERE r.relationship_id = 'Maps to' AND r.invalid_reason IS NULL"
         )
@@ -60,9 +62,7 @@ def resolve(
     return Resolved(tuple(concept for (concept,) in found), unknown_concepts(connection, dataset, concepts))
 
 
-def unknown_concepts(
-    connection: duckdb.DuckDBPyConnection, dataset: str, concepts: Sequence[int]
-) -> tuple[int, ...]:
+def unknown_concepts(connection: duckdb.DuckDBPyConnection, dataset: str, concepts: Sequence[int]) -> tuple[int, ...]:
     """The ids that neither the site's concept table nor its ancestry knows: misprints, or a vocabulary not loaded."""
     schema = '"' + dataset.replace('"', '""') + '"'
     found = connection.execute(

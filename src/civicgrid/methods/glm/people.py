@@ -1,0 +1,59 @@
+"""The people that a model is fitted to: those with a value in every column that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from civicgrid.disclosure.shapes import FloatArray
+from civicgrid.methods.method import blocks
+from civicgrid.query.table import Table
+from civicgrid.query.types import Schema
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class People:
+    """One block of people with nothing missing, and how many were left out of it."""
+
+    arrays: Mapping[str, Array]
+    count: int
+    dropped: int
+
+    def number(self, name: str | None) -> FloatArray | None:
+        """A column as floats; None for no column."""
+        return None if name is None else np.asarray(self.arrays[name], dtype=np.float64)
+
+
+def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator[People]:
+    """Block after block of the people with a value in all the columns.
+
+    Missing are nulls, numbers that are not finite, and codes of no level.
+    """
+    levels = [len(schema[name].levels) if schema[name].kind == "category" else None for name in columns]
+    for arrays in blocks(table, columns):
+        people = len(arrays[0])
+        if all(_whole(array, size) for array, size in zip(arrays, levels, strict=True)):
+            yield People(dict(zip(columns, arrays, strict=True)), people, 0)
+            continue
+        keep = np.ones(people, dtype=bool)
+        for array, size in zip(arrays, levels, strict=True):
+            keep &= np.isfinite(array) if size is None else (array >= 0) & (array < size)
+        kept = int(np.count_nonzero(keep))
+        yield People({name: a[keep] for name, a in zip(columns, arrays, strict=True)}, kept, people - kept)
+
+
+def _whole(array: Array, levels: int | None) -> bool:
+    """Whether nothing is missing. A sum of squares is finite only if every number is, and is one fast
+    pass.
+    """
+    if not len(array):
+        return True
+    if levels is None:
+        return bool(np.isfinite(array @ array))
+    return bool(array.min() >= 0 and array.max() < levels)

@@ -1,0 +1,173 @@
+"""The site's half of a regression: what each round adds up over the people of one table.
+
+The survey says who can be used, how they fall into the groups that the model tells apart, and where the
+numbers lie; the spread, how far they lie from public centres; each pass, score, information and deviance
+at public coefficients. A table without people gives sums of nought.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, IntArray, ModelSums, Share, Sums
+from civicgrid.errors import PlanError
+from civicgrid.methods.glm.cells import Cells, evidence
+from civicgrid.methods.glm.design import Filler
+from civicgrid.methods.glm.model import Model
+from civicgrid.methods.glm.people import complete
+from civicgrid.methods.method import BLOCK, Ask
+from civicgrid.query.table import Table
+
+ALL = Dimension("people", ("all",))
+
+_PIECE = 2048
+
+TOTALS = ("people", "weight", "outcome", "exposure", "saturated", "unvarying")
+"""What the survey adds up beside the numbers: people; weights; weighted outcome; weights by exp(offset);
+the saturated log-likelihood; and whether the outcome has but one value here.
+"""
+
+
+def survey(model: Model, table: Table) -> Share:
+    """Round one."""
+    cells = Cells(model)
+    used = dropped = bad_outcomes = bad_weights = 0
+    totals, places = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2))
+    low, high = np.inf, -np.inf
+    for people in complete(table, model.columns, model.schema):
+        dropped += people.dropped
+        if not people.count:
+            continue
+        used += people.count
+        y, offset, weights = model.response(people), people.number(model.offset), people.number(model.weights)
+        low, high = min(low, float(y.min())), max(high, float(y.max()))
+        bad_outcomes += model.family.invalid(y)
+        if weights is not None:
+            bad_weights += int(np.count_nonzero(weights <= 0.0))
+            weights = np.maximum(weights, np.finfo(np.float64).tiny)
+        totals += _totals(model, y, offset, weights)
+        for index, name in enumerate(model.measured):
+            away = people.arrays[name] - model.middle(name)
+            places[index] += away.sum(), np.abs(away).sum()
+        cells.count(people)
+    totals[TOTALS.index("unvarying")] = float(used > 0 and low >= high)
+    sizes = [model.magnitude(name) for name in model.measured for _ in range(2)]
+    return (
+        _count("used", used),
+        _count("dropped", dropped),
+        _count("invalid outcomes", bad_outcomes),
+        _count("invalid weights", bad_weights),
+        _sums("totals", totals, used, [0] * len(TOTALS)),
+        _sums("places", places.ravel(), used, sizes),
+        *cells.counts(),
+    )
+
+
+def _totals(model: Model, y: FloatArray, offset: FloatArray | None, weights: FloatArray | None) -> FloatArray:
+    whole = np.ones(len(y)) if weights is None else weights
+    exposure = 0.0 if offset is None else float(whole @ np.exp(np.minimum(offset, 30.0)))
+    saturated = model.family.saturated(y, weights)
+    return np.array([len(y), whole.sum(), whole @ y, exposure, saturated, 0.0])
+
+
+def _count(name: str, value: int) -> Counts:
+    return Counts(name, np.array(value, dtype=np.int64))
+
+
+def _sums(name: str, values: FloatArray, support: int, exponents: list[int]) -> Sums:
+    return Sums(name, values[None, :], np.array([support]), np.array(exponents, dtype=np.int64), ALL)
+
+
+def spread(model: Model, table: Table, ask: Ask) -> Share:
+    """Round two: how far the numbers lie from their centres, added up without regard to sign."""
+    centre = _read(ask, "centre", len(model.measured))
+    totals, used = np.zeros(len(model.measured)), 0
+    for people in complete(table, model.columns, model.schema):
+        used += people.count
+        for index, name in enumerate(model.measured):
+            totals[index] += np.abs(people.arrays[name] - centre[index]).sum()
+    return (_sums("spread", totals, used, [model.magnitude(name) for name in model.measured]),)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one pass is evaluated, all of it public: coefficients, centres of the numbers, sizes as powers
+    of two.
+    """
+
+    beta: FloatArray
+    centre: FloatArray
+    size: IntArray
+    weight_size: int
+
+    def ask(self) -> Ask:
+        arrays = {"beta": self.beta, "centre": self.centre, "size": self.size}
+        return Ask("pass", arrays, {"weight_size": self.weight_size})
+
+    @classmethod
+    def read(cls, ask: Ask, model: Model) -> Place:
+        size = _read(ask, "size", len(model.measured))
+        return cls(
+            _read(ask, "beta", model.design.size),
+            _read(ask, "centre", len(model.measured)),
+            size.astype(np.int64),
+            int(ask.values["weight_size"]),
+        )
+
+    def exponents(self, model: Model) -> IntArray:
+        """The public size of each sum of a pass: score, upper triangle of the information, deviance,
+        people.
+        """
+        spread = dict(zip(model.measured, (int(s) for s in self.size), strict=True))
+        columns = model.design.sizes(spread)
+        outcome = spread[model.outcome] if model.family.estimated_dispersion else 0
+        extra = model.family.size + self.weight_size
+        upper = np.triu_indices(len(columns))
+        information = columns[upper[0]] + columns[upper[1]] + extra
+        sizes = [columns + outcome + extra, information, [2 * outcome + extra, 0]]
+        return np.clip(np.concatenate(sizes), -900, 900).astype(np.int64)
+
+
+def one_pass(model: Model, table: Table, ask: Ask) -> Share:
+    """Each further round: the sums that one Newton step needs."""
+    place = Place.read(ask, model)
+    size = model.design.size
+    centre = dict(zip(model.measured, place.centre, strict=True))
+    shift = centre[model.outcome] if model.family.estimated_dispersion else 0.0
+    filler = Filler(model.design, centre, BLOCK)
+    scratch = np.empty((size, _PIECE))
+    score, information, deviance, used = np.zeros(size), np.zeros((size, size)), 0.0, 0
+    for people in complete(table, model.columns, model.schema):
+        if not people.count:
+            continue
+        used += people.count
+        design = filler.fill([people.arrays[name] for name in model.design.sources], people.count)
+        eta = place.beta @ design
+        if (offset := people.number(model.offset)) is not None:
+            eta += offset
+        y = model.response(people) - shift if shift else model.response(people)
+        residual, variance, part = model.family.working(y, eta, people.number(model.weights))
+        deviance += part
+        score += design @ residual
+        _add_information(information, design, variance, scratch)
+    values = np.concatenate([score, information[np.triu_indices(size)], [deviance, float(used)]])
+    return (ModelSums("pass", values, place.exponents(model), used, size, evidence(model, table)),)
+
+
+def _add_information(total: FloatArray, design: FloatArray, variance: FloatArray | None, scratch: FloatArray) -> None:
+    """Add X W X' of a block to the total, piece by piece: both factors of a product stay in cache."""
+    for start in range(0, design.shape[1], _PIECE):
+        piece = design[:, start : start + _PIECE]
+        weighted = piece
+        if variance is not None:
+            weighted = np.multiply(piece, variance[start : start + _PIECE], out=scratch[:, : piece.shape[1]])
+        total += weighted @ piece.T
+
+
+def _read(ask: Ask, name: str, length: int) -> FloatArray:
+    array = ask.arrays.get(name)
+    if array is None or array.shape != (length,) or not np.isfinite(array).all():
+        raise PlanError(f"Expected {length} numbers as {name!r} in the round {ask.step!r}; they did not come so.")
+    return np.asarray(array, dtype=np.float64)

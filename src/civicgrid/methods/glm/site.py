@@ -126,8 +126,8 @@ class Place:
         extra = model.family.size + self.weight_size
         upper = np.triu_indices(len(columns))
         information = columns[upper[0]] + columns[upper[1]] + extra
-        sizes = [columns + outcome + extra, information, [2 * outcome + extra, 0]]
-        return np.clip(np.concatenate(sizes), -900, 900).astype(np.int64)
+        sizes = [columns + outcome + extra, information, np.array([2 * outcome + extra, 0])]
+        return np.asarray(np.clip(np.concatenate(sizes), -900, 900), dtype=np.int64)
 
 
 def one_pass(model: Model, table: Table, ask: Ask) -> Share:

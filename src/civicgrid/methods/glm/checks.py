@@ -1,0 +1,107 @@
+"""What the sums of the survey already show about a fit that cannot be: explained, with what to do, before
+any pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from civicgrid.disclosure.shapes import Combined, IntArray
+from civicgrid.errors import FitError
+from civicgrid.methods.glm.cells import table_name
+from civicgrid.methods.glm.model import Model
+
+_CONSTANT = 1e-13
+
+_UNVARYING = (
+    "The outcome {!r} is the same for everybody who can be used, so there is nothing to explain. Check how "
+    "it is made, "
+    "or widen the cohort."
+)
+
+
+def check_people(model: Model, received: Combined, totals: dict[str, float]) -> None:
+    """FitError where the outcome or the weights cannot be right, or there are too few people for any fit.
+
+    A count of faults that some site hid is taken for a fault: small is not nought.
+    """
+    faults = {
+        "invalid outcomes": f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}",
+        "invalid weights": f"Expected every weight in {model.weights!r} to be greater than 0",
+    }
+    for name, words in faults.items():
+        counted = received[name]
+        if not counted.complete or int(counted.values):
+            raise FitError(f"{words}; some are not. Look at how the column is made, or leave those people out.")
+    columns = ", ".join(model.columns)
+    if totals["people"] < 1:
+        raise FitError(f"Nobody in the cohort has a value in all of: {columns}. Leave out a column that is empty.")
+    if totals["people"] <= model.design.size:
+        raise FitError(
+            f"Expected more people with a value in all of {columns} than the model has coefficients "
+            f"({model.design.size}). Widen the cohort, or leave predictors out."
+        )
+    mean = totals["outcome"] / totals["weight"]
+    if (model.family.binary and not 0.0 < mean < 1.0) or (model.family.counts and mean <= 0.0):
+        raise FitError(_UNVARYING.format(model.outcome))
+
+
+def check_constant(model: Model, centres: dict[str, float], spreads: dict[str, float]) -> None:
+    """FitError for a number that does not vary."""
+    for name, spread in spreads.items():
+        if spread <= _CONSTANT * abs(centres[name]):
+            if name == model.outcome:
+                raise FitError(_UNVARYING.format(name))
+            raise FitError(
+                f"{name!r} is the same number for everybody who can be used, so its effect cannot be told "
+                f"from the "
+                "intercept. Leave it out."
+            )
+
+
+def check_cells(model: Model, received: Combined) -> None:
+    """FitError for a level with nobody in it, or one in which everybody has the same outcome (separation).
+
+    Only tables that every site showed whole are judged; with the others the passes find the same thing
+    later. The groups judged are those whose indicator is a sum of design columns, so that an outcome
+    without variation in one means an infinite estimate (A. Albert and J.A. Anderson 1984, On the existence
+    of maximum likelihood estimates in logistic regression models, Biometrika 71(1):1-10).
+    """
+    design = model.design
+    for names in design.factor_sets():
+        table = received[table_name(names)]
+        if not table.complete:
+            continue
+        counts = np.asarray(table.values, dtype=np.int64)
+        for axis, name in enumerate(names):
+            others = tuple(i for i in range(len(names)) if i != axis)
+            for code, people in enumerate(counts.sum(axis=others)):
+                if design.intercept or code != design.reference[name]:
+                    _check_group(model, _level(model, name, code), people, reference=code == design.reference[name])
+        if len(names) == 2:
+            for cell in np.ndindex(counts.shape[:2]):
+                codes = list(zip(names, cell, strict=True))
+                if design.intercept or any(design.reference[name] != code for name, code in codes):
+                    words = " with ".join(_level(model, name, code) for name, code in codes)
+                    _check_group(model, words, counts[cell], reference=False)
+
+
+def _level(model: Model, name: str, code: int) -> str:
+    return f"{name} = {model.design.factors[name][code]}"
+
+
+def _check_group(model: Model, group: str, people: IntArray, reference: bool) -> None:
+    """`people` is a number, or two by outcome."""
+    if not people.sum():
+        instead = "choose another reference level" if reference else "leave it out of the levels"
+        raise FitError(
+            f"Nobody who can be used has {group}, so the model has nothing to estimate there. Merge it with "
+            f"another level, "
+            f"or {instead}."
+        )
+    if model.family.binary and not people.all():
+        raise FitError(
+            f"The estimate for {group} has no finite value (separation): the outcome is the same for "
+            f"everybody in that "
+            "group. Merge it with another level, or leave the column out."
+        )

@@ -1,0 +1,104 @@
+"""What the coordinator reads from the survey: whether a fit is possible, where it starts, and in which
+coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from civicgrid.disclosure.shapes import Combined, FloatArray, IntArray
+from civicgrid.methods.glm.cells import shown_cells
+from civicgrid.methods.glm.checks import check_cells, check_constant, check_people
+from civicgrid.methods.glm.model import Model
+from civicgrid.methods.glm.site import TOTALS, Place
+from civicgrid.methods.method import Ask
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The survey of all sites together. `centres` and `sizes` are by number; `cells` are those that every
+    site showed.
+    """
+
+    model: Model
+    totals: dict[str, float]
+    used: int
+    dropped: int | None
+    cells: IntArray
+    centres: dict[str, float]
+    sizes: dict[str, int]
+
+    @property
+    def exact(self) -> float:
+        """A deviance below this is nought but for rounding: the predictors give the outcome away."""
+        if self.model.family.estimated_dispersion:
+            return float(1e-20 * self.totals["weight"] * 4.0 ** self.sizes[self.model.outcome])
+        return 1e-9 * self.totals["weight"]
+
+    def start(self) -> FloatArray:
+        """The coefficients of the fit with nothing but an intercept; nought without one."""
+        beta = np.zeros(self.model.design.size)
+        if self.model.design.intercept:
+            exposed = self.model.offset is not None and self.totals["exposure"] > 0
+            below = self.totals["exposure" if exposed and not self.model.family.binary else "weight"]
+            beta[0] = self.model.family.start(self.totals["outcome"] / below)
+        return beta
+
+    def place(self, beta: FloatArray) -> Place:
+        """Where a pass with these coefficients is evaluated."""
+        measured = self.model.measured
+        weight = self.totals["weight"] / max(self.totals["people"], 1.0)
+        return Place(
+            beta,
+            np.array([self.centres[name] for name in measured], dtype=np.float64),
+            np.array([self.sizes[name] for name in measured], dtype=np.int64),
+            _power(weight),
+        )
+
+
+def survey_of(model: Model) -> Generator[Ask, Combined, Survey]:
+    """The first rounds. FitError where what came back already shows that there is no fit."""
+    received = yield Ask("survey")
+    values = np.asarray(received["totals"].values, dtype=np.float64)[0]
+    totals = dict(zip(TOTALS, (float(v) for v in values), strict=True))
+    check_people(model, received, totals)
+    check_cells(model, received)
+    people = totals["people"]
+    places = np.asarray(received["places"].values, dtype=np.float64)[0].reshape(-1, 2) / people
+    centres, spreads = {}, {}
+    for name, (mean, away) in zip(model.measured, places, strict=True):
+        free = _can_be_centred(model, name)
+        centres[name] = model.middle(name) + float(mean) if free else 0.0
+        spreads[name] = float(away)
+    # The middle is close enough to the mean for the distance from it to be the spread; else the spread is
+    # asked for.
+    if any(abs(mean) > away / 2 for mean, away in places) or not all(
+        _can_be_centred(model, name) for name in model.measured
+    ):
+        ask = Ask("spread", {"centre": np.array([centres[name] for name in model.measured])})
+        away = np.asarray((yield ask)["spread"].values, dtype=np.float64)[0] / people
+        spreads = dict(zip(model.measured, (float(v) for v in away), strict=True))
+    check_constant(model, centres, spreads)
+    dropped = received["dropped"]
+    return Survey(
+        model,
+        totals,
+        round(people),
+        int(dropped.values) if dropped.complete else None,
+        shown_cells(model, received),
+        centres,
+        {name: _power(value) for name, value in spreads.items()},
+    )
+
+
+def _can_be_centred(model: Model, name: str) -> bool:
+    if name in model.design.numbers:
+        return model.design.centred(name)
+    return model.design.intercept
+
+
+def _power(value: float) -> int:
+    return int(np.clip(np.round(np.log2(value)), -300, 300)) if value > 0 else 0

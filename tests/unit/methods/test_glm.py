@@ -1,0 +1,511 @@
+"""A fit over sites against statsmodels on the pooled records, to 1e-8 and mostly far closer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lifelines.datasets
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from civicgrid.disclosure.shapes import Estimates, ModelSums, RawOutput
+from civicgrid.errors import FitError, PlanError
+from civicgrid.methods.glm import GLM, interaction, poly
+from civicgrid.methods.glm.site import Place
+from civicgrid.methods.method import Ask
+from civicgrid.query.types import BOOL, DATE, FLOAT, INT, ColumnType, category
+from unit.methods.pooled import run_frame, run_pooled, schema_of, table_of
+
+N = 1500
+
+
+def simulated(n: int = N, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": rng.normal(60, 12, n),
+            "sex": rng.choice(["female", "male"], n),
+            "stage": rng.choice(["I", "II", "III", "IV"], n, p=[0.4, 0.3, 0.2, 0.1]),
+            "smoker": rng.random(n) < 0.3,
+            "income": 1e6 + 3e5 * rng.normal(size=n),
+            "dose": 1e-6 * rng.gamma(2, 1, n),
+            "years": rng.uniform(0.2, 8, n),
+            "weight": rng.uniform(0.5, 3, n),
+        }
+    )
+    eta = -0.4 + 0.04 * (frame.age - 60) + 0.5 * (frame.sex == "male") - 0.6 * (frame.stage == "IV")
+    eta += 0.3 * frame.smoker + 1e-6 * (frame.income - 1e6) + 1e5 * (frame.dose - 2e-6)
+    frame["log_years"] = np.log(frame.years)
+    frame["died"] = rng.random(n) < 1 / (1 + np.exp(-eta))
+    frame["cost"] = 5000 + 800 * eta + rng.normal(0, 400, n)
+    frame["visits"] = rng.poisson(frame.years * np.exp(eta / 2))
+    return frame
+
+
+SCHEMA = schema_of(
+    age=ColumnType(kind="float", low=18, high=110),
+    sex=category("female", "male"),
+    stage=category("I", "II", "III", "IV"),
+    smoker=BOOL,
+    income=FLOAT,
+    dose=FLOAT,
+    years=FLOAT,
+    weight=FLOAT,
+    log_years=FLOAT,
+    died=BOOL,
+    cost=FLOAT,
+    visits=INT,
+)
+FAMILIES = {"binomial": "died", "gaussian": "cost", "poisson": "visits"}
+
+
+def estimates(output: RawOutput) -> Estimates:
+    block = output.blocks[0]
+    assert isinstance(block, Estimates)
+    return block
+
+
+def oracle(family: str, y: Any, design: Any, offset: Any = None, weights: Any = None, confidence: float = 0.95) -> Any:
+    distribution = getattr(sm.families, family.capitalize())()
+    model = sm.GLM(np.asarray(y, float), np.asarray(design, float), family=distribution, offset=offset, var_weights=weights)
+    return model.fit(tol=1e-14, maxiter=200, use_t=family == "gaussian")
+
+
+def assert_equal(output: RawOutput, fit: Any, tolerance: float = 1e-9) -> None:
+    values = estimates(output).values
+    np.testing.assert_allclose(values[:, 0], fit.params, rtol=tolerance)
+    np.testing.assert_allclose(values[:, 1], fit.bse, rtol=tolerance)
+    np.testing.assert_allclose(values[:, 2:4], fit.conf_int(), rtol=tolerance, atol=1e-12)
+    np.testing.assert_allclose(values[:, 4], fit.tvalues, rtol=tolerance)
+    np.testing.assert_allclose(values[:, 5], fit.pvalues, rtol=1e-6, atol=1e-300)
+    facts = output.facts
+    for name, expected in (
+        ("deviance", fit.deviance),
+        ("log_likelihood", fit.llf),
+        ("aic", fit.aic),
+        ("dispersion", fit.scale),
+    ):
+        assert facts[name] == pytest.approx(expected, rel=1e-9)
+    if "null_deviance" in facts:
+        assert facts["null_deviance"] == pytest.approx(fit.null_deviance, rel=1e-9)
+    np.testing.assert_allclose(estimates(output).covariance, fit.cov_params(), rtol=1e-6, atol=1e-300)
+
+
+def dummies(frame: pd.DataFrame) -> pd.DataFrame:
+    levels = pd.get_dummies(frame.stage)[["II", "III", "IV"]]
+    return pd.concat([(frame.sex == "male").rename("sex[male]"), levels, frame.smoker], axis=1).astype(float)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_with_every_kind_of_term_equals_the_pooled_fit(family: str) -> None:
+    frame = simulated()
+    method = GLM(
+        outcome=FAMILIES[family],
+        predictors=["age", "sex", "stage", "smoker", interaction("age", "sex"), poly("age", 2)],
+        family=family,
+    )
+    output = run_frame(method, frame, SCHEMA)
+    x = dummies(frame)
+    design = np.column_stack([np.ones(N), frame.age, x, frame.age * x["sex[male]"], frame.age**2])
+    assert estimates(output).terms == (
+        "(Intercept)", "age", "sex[male]", "stage[II]", "stage[III]", "stage[IV]", "smoker", "age:sex[male]", "age^2",
+    )  # fmt: skip
+    assert_equal(output, oracle(family, frame[FAMILIES[family]], design))
+    assert output.counts == {"people_used": N, "people_dropped": 0, "df_residual": N - 9}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_offset_and_prior_weights_equal_the_pooled_fit(family: str) -> None:
+    frame = simulated(seed=1)
+    method = GLM(
+        outcome=FAMILIES[family], predictors=["age", "smoker"], family=family, offset="log_years", weights="weight"
+    )
+    design = np.column_stack([np.ones(N), frame.age, frame.smoker])
+    output = run_frame(method, frame, SCHEMA)
+    assert_equal(output, oracle(family, frame[FAMILIES[family]], design, frame.log_years, frame.weight))
+    assert "null_deviance" not in output.facts
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_badly_scaled_columns_lose_no_digits(family: str) -> None:
+    frame = simulated(seed=2)
+    method = GLM(outcome=FAMILIES[family], predictors=["income", "dose"], family=family)
+    output = run_frame(method, frame, SCHEMA)
+    # statsmodels gets the columns in comfortable units, and its answer is turned back.
+    design = np.column_stack([np.ones(N), (frame.income - 1e6) / 3e5, frame.dose * 1e6])
+    fit = oracle(family, frame[FAMILIES[family]], design)
+    back = np.array([[1, -1e6 / 3e5, 0], [0, 1 / 3e5, 0], [0, 0, 1e6]])
+    np.testing.assert_allclose(estimates(output).values[:, 0], back @ fit.params, rtol=1e-9)
+    error = np.sqrt(np.diag(back @ fit.cov_params() @ back.T))
+    np.testing.assert_allclose(estimates(output).values[:, 1], error, rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_an_intercept(family: str) -> None:
+    frame = simulated(seed=3)
+    frame["age"] = frame.age / 10
+    schema = schema_of(**{c.name: (FLOAT if c.name == "age" else c.type) for c in SCHEMA.columns})
+    method = GLM(outcome=FAMILIES[family], predictors=["age", "sex"], family=family, intercept=False)
+    design = np.column_stack([frame.age, frame.sex == "male"])
+    assert_equal(run_frame(method, frame, schema), oracle(family, frame[FAMILIES[family]], design), 1e-8)
+
+
+def test_interactions_of_categories_and_numbers() -> None:
+    frame = simulated(seed=4)
+    method = GLM(
+        outcome="cost",
+        predictors=["sex", "smoker", "age", "income", interaction("smoker", "sex"), interaction("age", "income")],
+        family="gaussian",
+    )
+    male, smoker = frame.sex == "male", frame.smoker
+    design = np.column_stack([np.ones(N), male, smoker, frame.age, frame.income, male & smoker, frame.age * frame.income])
+    output = run_frame(method, frame, SCHEMA)
+    small = design / np.abs(design).max(axis=0)
+    fit = oracle("gaussian", frame.cost, small)
+    np.testing.assert_allclose(estimates(output).values[:, 0], fit.params / np.abs(design).max(axis=0), rtol=1e-7)
+    assert estimates(output).terms[5:] == ("smoker:sex[male]", "age:income")
+
+
+def test_a_three_way_interaction_without_its_two_way_ones_is_fitted_as_written() -> None:
+    frame = simulated(seed=5)
+    method = GLM(
+        outcome="cost", predictors=["sex", "smoker", "age", interaction("smoker", "sex", "age")], family="gaussian"
+    )
+    male, smoker = frame.sex == "male", frame.smoker
+    design = np.column_stack([np.ones(N), male, smoker, frame.age, (male & smoker) * frame.age])
+    assert_equal(run_frame(method, frame, SCHEMA), oracle("gaussian", frame.cost, design))
+
+
+def test_missing_values_drop_the_person_and_are_counted() -> None:
+    frame = simulated(seed=6)
+    rng = np.random.default_rng(6)
+    frame.loc[rng.random(N) < 0.05, "age"] = np.nan
+    frame.loc[rng.random(N) < 0.05, "stage"] = None
+    frame["smoker"] = frame.smoker.astype(object).mask(rng.random(N) < 0.05, None)
+    frame.loc[frame.index[:3], "income"] = np.inf
+    whole = frame[np.isfinite(frame.income)].dropna()
+    method = GLM(outcome="died", predictors=["age", "stage", "smoker", "income"], family="binomial")
+    output = run_frame(method, frame, SCHEMA)
+    x = dummies(whole)
+    scaled = (whole.income - 1e6) / 3e5
+    design = np.column_stack([np.ones(len(whole)), whole.age, x[["II", "III", "IV"]], x.smoker, scaled])
+    fit = oracle("binomial", whole.died, design)
+    np.testing.assert_allclose(estimates(output).values[1:6, 0], fit.params[1:6], rtol=1e-9)
+    assert output.counts["people_used"] == len(whole)
+    assert output.counts["people_dropped"] == N - len(whole)
+
+
+def test_lung_by_institution_equals_the_pooled_fit() -> None:
+    lung = lifelines.datasets.load_lung()
+    lung = lung[lung["inst"].notna()].copy()
+    lung["dead"] = lung["status"] == 1
+    columns = ["age", "sex", "ph.karno"]
+    schema = schema_of(age=ColumnType(kind="int", low=18, high=110), sex=INT, **{"ph.karno": INT}, dead=BOOL, time=INT)
+    whole = lung.dropna(subset=columns)
+    design = np.column_stack([np.ones(len(whole)), whole[columns]])
+    for family, outcome in (("binomial", "dead"), ("gaussian", "time"), ("poisson", "time")):
+        method = GLM(outcome=outcome, predictors=columns, family=family)
+        output = run_frame(method, lung, schema, sites=lung["inst"].to_numpy())
+        assert_equal(output, oracle(family, whole[outcome], design), 1e-8)
+
+
+def test_the_reference_level_is_the_first_or_the_one_named() -> None:
+    frame = simulated(seed=7)
+    method = GLM(outcome="cost", predictors=["stage"], family="gaussian", reference={"stage": "III"})
+    output = run_frame(method, frame, SCHEMA)
+    assert estimates(output).terms == ("(Intercept)", "stage[I]", "stage[II]", "stage[IV]")
+    means = frame.groupby("stage").cost.mean()
+    np.testing.assert_allclose(
+        estimates(output).values[:, 0], [means.III, means.I - means.III, means.II - means.III, means.IV - means.III]
+    )
+
+
+def test_an_empty_site_and_a_site_without_variation_change_nothing() -> None:
+    frame = simulated(seed=8)
+    method = GLM(outcome="died", predictors=["age", "sex"], family="binomial")
+    sites = np.where(frame.died & (frame.age > 65), 0, 1 + np.arange(N) % 2)
+    tables = [table_of(part, SCHEMA) for _, part in frame.groupby(sites)]
+    output = run_pooled(method, [*tables, table_of(frame[:0], SCHEMA)], SCHEMA)
+    design = np.column_stack([np.ones(N), frame.age, frame.sex == "male"])
+    assert_equal(output, oracle("binomial", frame.died, design))
+    assert any("same for everybody" in note for note in output.notes)
+
+
+def test_how_the_records_are_batched_makes_no_difference() -> None:
+    frame = simulated(n=20_000, seed=9)
+    method = GLM(outcome="died", predictors=["age", "sex"], family="binomial")
+    one = run_pooled(method, [table_of(frame, SCHEMA)], SCHEMA)
+    many = run_pooled(method, [table_of(frame, SCHEMA, chunk=777)], SCHEMA)
+    np.testing.assert_allclose(estimates(one).values, estimates(many).values, rtol=1e-11)
+
+
+def test_a_rare_outcome_and_steep_effects_converge() -> None:
+    rng = np.random.default_rng(10)
+    x = rng.normal(0, 1, 4000)
+    frame = pd.DataFrame({"x": x, "y": rng.random(4000) < 1 / (1 + np.exp(6 - 3 * x))})
+    output = run_frame(GLM(outcome="y", predictors=["x"], family="binomial"), frame, schema_of(x=FLOAT, y=BOOL))
+    assert_equal(output, oracle("binomial", frame.y, np.column_stack([np.ones(4000), x])))
+
+
+def test_a_two_level_category_as_outcome_models_its_second_level() -> None:
+    frame = simulated(seed=11)
+    output = run_frame(GLM(outcome="sex", predictors=["age"], family="binomial"), frame, SCHEMA)
+    assert_equal(output, oracle("binomial", frame.sex == "male", np.column_stack([np.ones(N), frame.age])))
+
+
+def test_the_intervals_follow_the_level_asked_for() -> None:
+    frame = simulated(seed=12)
+    values = estimates(
+        run_frame(GLM(outcome="cost", predictors=["age"], family="gaussian", confidence=0.9), frame, SCHEMA)
+    ).values
+    fit = oracle("gaussian", frame.cost, np.column_stack([np.ones(N), frame.age]))
+    np.testing.assert_allclose(values[:, 2:4], fit.conf_int(0.1), rtol=1e-9)
+
+
+# What has no answer is explained.
+
+
+def refusal(method: GLM, frame: pd.DataFrame, schema: Any = SCHEMA) -> str:
+    with pytest.raises(FitError) as caught:
+        run_frame(method, frame, schema)
+    return str(caught.value)
+
+
+def test_separation_by_a_level_is_explained_from_the_survey() -> None:
+    frame = simulated(seed=20)
+    frame.loc[frame.stage == "IV", "died"] = True
+    words = refusal(GLM(outcome="died", predictors=["age", "stage"], family="binomial"), frame)
+    assert "stage = IV" in words and "separation" in words and "Merge" in words
+
+
+def test_separation_by_the_reference_level_is_explained() -> None:
+    frame = simulated(seed=20)
+    frame.loc[frame.stage == "I", "died"] = False
+    assert "stage = I " in refusal(GLM(outcome="died", predictors=["stage"], family="binomial"), frame)
+
+
+def test_separation_by_a_joint_cell_is_explained() -> None:
+    frame = simulated(seed=20)
+    frame.loc[(frame.sex == "male") & frame.smoker, "died"] = True
+    method = GLM(outcome="died", predictors=["sex", "smoker", interaction("sex", "smoker")], family="binomial")
+    assert "sex = male with smoker = yes" in refusal(method, frame)
+    run_frame(GLM(outcome="died", predictors=["sex", "smoker"], family="binomial"), frame, SCHEMA)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_separation_by_a_number_is_explained(noise: bool) -> None:
+    frame = simulated(seed=21)
+    frame["died"] = frame.age > 60
+    if noise:
+        # Quasi-complete: the outcome varies at one value of the predictor only.
+        frame.loc[:40, "age"] = 60.0
+        frame.loc[:20, "died"] = True
+    words = refusal(GLM(outcome="died", predictors=["age", "smoker"], family="binomial"), frame)
+    assert "separation" in words and "age" in words
+
+
+def test_a_poisson_level_without_any_event_is_explained() -> None:
+    frame = simulated(seed=22)
+    frame.loc[frame.stage == "IV", "visits"] = 0
+    words = refusal(GLM(outcome="visits", predictors=["stage"], family="poisson"), frame)
+    assert "stage[IV]" in words and "separation" in words
+
+
+def test_collinear_columns_are_named() -> None:
+    frame = simulated(seed=23)
+    frame["income"] = 3 * frame.age - 7
+    words = refusal(GLM(outcome="cost", predictors=["age", "income", "smoker"], family="gaussian"), frame)
+    assert "collinearity" in words and "age, income" in words and "smoker" not in words
+
+
+def test_a_constant_number_is_named() -> None:
+    frame = simulated(seed=24)
+    frame["income"] = 1234.5678
+    words = refusal(GLM(outcome="cost", predictors=["age", "income"], family="gaussian"), frame)
+    assert "'income' is the same number for everybody" in words and "1234" not in words
+
+
+def test_a_level_that_nobody_has_is_named() -> None:
+    frame = simulated(seed=25)
+    frame.loc[frame.stage == "III", "stage"] = "IV"
+    assert "stage = III" in refusal(GLM(outcome="cost", predictors=["stage"], family="gaussian"), frame)
+    frame["stage"] = "II"
+    words = refusal(GLM(outcome="cost", predictors=["stage"], family="gaussian"), frame)
+    assert "stage = I," in words and "reference" in words
+
+
+def test_an_outcome_without_variation_is_explained() -> None:
+    frame = simulated(seed=26).assign(died=False, cost=3.0, visits=0)
+    for family, outcome in FAMILIES.items():
+        words = refusal(GLM(outcome=outcome, predictors=["age"], family=family), frame)
+        assert "same for everybody" in words
+
+
+def test_too_few_people_and_nobody_at_all_are_explained() -> None:
+    frame = simulated(seed=27)
+    method = GLM(outcome="cost", predictors=["age", "stage"], family="gaussian")
+    assert "coefficients" in refusal(method, frame[:4])
+    assert "Nobody" in refusal(method, frame.assign(age=np.nan))
+
+
+def test_outcomes_that_the_family_cannot_have_are_explained() -> None:
+    frame = simulated(seed=28)
+    frame.loc[5, "visits"] = -1
+    assert "0 or greater" in refusal(GLM(outcome="visits", predictors=["age"], family="poisson"), frame)
+    assert "either 0 or 1" in refusal(GLM(outcome="visits", predictors=["age"], family="binomial"), frame)
+
+
+def test_weights_must_be_positive() -> None:
+    frame = simulated(seed=29)
+    frame.loc[5, "weight"] = 0.0
+    words = refusal(GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight"), frame)
+    assert "weight in 'weight' to be greater than 0" in words
+
+
+def test_predictors_that_give_the_outcome_exactly_are_explained() -> None:
+    frame = simulated(seed=30)
+    frame["cost"] = 2 * frame.age + 1
+    words = refusal(GLM(outcome="cost", predictors=["age"], family="gaussian"), frame)
+    assert "exactly" in words
+
+
+# What cannot mean anything is refused when the plan is made.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"outcome": "cost", "family": "binomial", "predictors": ["nope"]}, "no column 'nope'"),
+        ({"outcome": "stage", "family": "binomial"}, "yes/no outcome"),
+        ({"outcome": "died", "family": "gaussian"}, "family='binomial'"),
+        ({"outcome": "sex", "family": "poisson"}, "choose a number"),
+        ({"outcome": "cost", "family": "gaussian", "offset": "sex"}, "offset must be a number"),
+        ({"outcome": "cost", "family": "gaussian", "predictors": ["cost"]}, "cannot explain itself"),
+        ({"outcome": "cost", "family": "gaussian", "predictors": ["age", "age"]}, "once"),
+        ({"outcome": "cost", "family": "gaussian", "predictors": ["when"]}, "is a date"),
+        ({"outcome": "cost", "family": "gaussian", "predictors": [poly("sex", 2)]}, "poly needs a number"),
+        ({"outcome": "cost", "family": "gaussian", "intercept": False}, "needs a predictor"),
+        ({"outcome": "cost", "family": "gaussian", "predictors": ["only"]}, "fewer than two levels"),
+        (
+            {"outcome": "cost", "family": "gaussian", "predictors": ["sex"], "reference": {"sex": "none"}},
+            "no level 'none'",
+        ),
+        ({"outcome": "cost", "family": "gaussian", "reference": {"age": "1"}}, "'age' is not one"),
+        (
+            {"outcome": "cost", "family": "gaussian", "predictors": ["age", interaction("age", "sex")]},
+            "Add 'sex' to the predictors",
+        ),
+        ({"outcome": "cost", "family": "gaussian", "predictors": ["many"]}, "at most 300 coefficients"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_with_advice(parameters: dict[str, Any], words: str) -> None:
+    extra = {"when": DATE, "only": category("one"), "many": category(*(f"l{i}" for i in range(400)))}
+    schema = schema_of(**{c.name: c.type for c in SCHEMA.columns}, **extra)
+    with pytest.raises(PlanError, match=words.replace("(", r"\(")):
+        GLM(**parameters).check(schema)
+
+
+def test_terms_are_checked_when_they_are_written() -> None:
+    with pytest.raises(PlanError, match="different columns"):
+        interaction("age", "age")
+    with pytest.raises(PlanError, match="at most 4"):
+        interaction("a", "b", "c", "d", "e")
+    with pytest.raises(PlanError, match="degree"):
+        poly("age", 1)
+
+
+def test_a_method_survives_its_canonical_form() -> None:
+    method = GLM(
+        outcome="died",
+        predictors=["age", interaction("age", "sex"), poly("age", 3)],
+        family="binomial",
+        reference={"sex": "male"},
+        intercept=False,
+    )
+    assert GLM.from_bytes(method.canonical()) == method
+
+
+def test_any_change_of_a_parameter_changes_the_words() -> None:
+    base: dict[str, Any] = {"outcome": "visits", "predictors": ["age", "sex"], "family": "poisson"}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"outcome": "cost"},
+        {"predictors": ["age"]},
+        {"predictors": ["age", "sex", interaction("age", "sex")]},
+        {"predictors": ["age", "sex", poly("age", 2)]},
+        {"predictors": ["age", "sex", poly("age", 3)]},
+        {"predictors": []},
+        {"family": "gaussian"},
+        {"offset": "log_years"},
+        {"weights": "weight"},
+        {"reference": {"sex": "male"}},
+        {"intercept": False},
+        {"confidence": 0.9},
+    ]
+    words = [GLM(**{**base, **change}).explain(SCHEMA) for change in changes]
+    assert len(set(words)) == len(words)
+    assert words[0] == (
+        "Fit a Poisson regression of visits on age, sex (compared with female). People with a missing "
+        "value are "
+        "left out. Give each estimate with its 95% confidence interval."
+    )
+
+
+# What the gate asks for.
+
+
+def pass_at_zero(method: GLM, frame: pd.DataFrame, schema: Any = SCHEMA) -> ModelSums:
+    model = method._model(schema)
+    measured = len(model.measured)
+    place = Place(np.zeros(model.design.size), np.zeros(measured), np.zeros(measured, dtype=np.int64), 0)
+    part = method.site(table_of(frame, schema), place.ask())[0]
+    assert isinstance(part, ModelSums)
+    return part
+
+
+def test_the_cells_of_a_pass_hold_every_joint_level_by_outcome() -> None:
+    frame = simulated(seed=40)
+    part = pass_at_zero(GLM(outcome="died", predictors=["age", "sex", "stage"], family="binomial"), frame)
+    expected = [*frame.died.value_counts().sort_index(), *frame.groupby(["sex", "stage", "died"]).size()]
+    assert sorted(part.cells()) == sorted(expected)
+    assert (part.rows, part.parameters) == (N, 6)
+
+
+def test_a_number_that_singles_a_person_out_counts_as_a_cell() -> None:
+    frame = simulated(seed=41)
+    frame["income"] = 0.0
+    frame.loc[17, "income"] = 1.0
+    part = pass_at_zero(GLM(outcome="cost", predictors=["age", "income"], family="gaussian"), frame)
+    assert sorted(part.cells())[:2] == [1, N - 1]
+    output = run_frame(GLM(outcome="cost", predictors=["age", "income"], family="gaussian"), frame, SCHEMA)
+    assert 1 in estimates(output).cells
+
+
+def test_the_values_of_a_pass_are_of_the_public_size_that_goes_with_them() -> None:
+    frame = simulated(seed=42)
+    for family, outcome in FAMILIES.items():
+        method = GLM(outcome=outcome, predictors=["income", "dose", "sex"], family=family)
+        model = method._model(SCHEMA)
+        centre = {"income": 1e6, "dose": 2e-6, "cost": 5000.0}
+        size = {"income": 18, "dose": -20, "cost": 9}
+        place = Place(
+            np.zeros(model.design.size),
+            np.array([centre[name] for name in model.measured]),
+            np.array([size[name] for name in model.measured]),
+            0,
+        )
+        part = method.site(table_of(frame, SCHEMA), place.ask())[0]
+        assert isinstance(part, ModelSums)
+        quanta = np.abs(part.values) / np.ldexp(1.0, part.exponents.astype(np.intc))
+        assert quanta.max() < 2.0**40 and quanta[quanta > 0].min() > 2.0**-20
+
+
+def test_a_round_that_is_not_of_the_method_is_refused() -> None:
+    method = GLM(outcome="cost", predictors=["age"], family="gaussian")
+    table = table_of(simulated(50), SCHEMA)
+    with pytest.raises(PlanError, match="survey, spread and pass"):
+        method.site(table, Ask("other"))
+    with pytest.raises(PlanError, match="Expected 2 numbers as 'centre'"):
+        method.site(table, Ask("spread", {"centre": np.zeros(7)}))

@@ -17,7 +17,7 @@ from civicgrid.curation.cast import Cast, cast
 from civicgrid.curation.faults import MOST_PER_COLUMN, Fault, Faults
 from civicgrid.curation.formats.source import Source, SourceTable, literal, quote
 from civicgrid.curation.persons import number_persons
-from civicgrid.curation.report import Loaded, TableReport
+from civicgrid.curation.report import Loaded, TableReport, counted
 from civicgrid.curation.snapshot import Content, content, no_content, row_digest, snapshot_id
 from civicgrid.omop.cdm import CDM, DUCKDB_TYPE, FORMER_NAMES, CdmTable
 
@@ -211,9 +211,7 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: F
         faults.more(found[0][1] - len(found))
     else:
         stage.notes.append(
-            f"{table.name}: {rows:,} rows share their {key} with a different record; all were kept, since "
-            "nothing "
-            "refers to it."
+            f"{table.name}: {counted(int(rows), 'row')} repeating the {key} of a different record kept, since nothing refers to it."
         )
 
 
@@ -309,7 +307,7 @@ def _account(connection: duckdb.DuckDBPyConnection, schema: str, stage: _Staged)
             f"{schema}.{quote(name)}"
         ).fetchall()[0]
         stage.notes += [
-            f"{name}: {n:,} rows have no {column}, which the CDM requires; loaded as missing."
+            f"{name}: {counted(n, 'row')} without {column}, which the CDM requires; loaded as missing."
             for column, n in zip(required, counts, strict=True)
             if n
         ]

@@ -18,7 +18,7 @@ from civicgrid.curation.faults import MOST_PER_COLUMN, Faults
 from civicgrid.curation.formats.source import SourceTable, quote
 from civicgrid.curation.inference import MISSING, infer, missing_list
 from civicgrid.curation.persons import first_rows_taken, number_persons, number_rows
-from civicgrid.curation.report import Loaded, TableReport
+from civicgrid.curation.report import Loaded, TableReport, counted
 from civicgrid.curation.snapshot import ordered_content, snapshot_id
 from civicgrid.query.types import Column, ColumnType, Kind
 
@@ -288,5 +288,6 @@ def _account(
             [type_.low, type_.high],
         ).fetchall()[0][0]
         if outside:
-            notes.append(f"{reading.column.name}: {outside:,} values lie outside the dictionary's range; they were kept.")
+            notes.append(f"{reading.column.name}: {counted(outside, 'value')} outside the dictionary's range "
+                f"{'was' if outside == 1 else 'were'} kept.")
     return TableReport("records", total, loaded, dict(aside), values)

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from civicgrid.query.types import Column
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things in words: 1 row, 2,000 rows."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
 @dataclass(frozen=True)
 class TableReport:
     """One table: every row that was read was either loaded or set aside for a stated reason.
@@ -82,7 +87,7 @@ class LoadReport:
         aside = f", {self.aside:,} set aside" if self.aside else ", none set aside"
         return (
             f"{self.dataset}: {self.loaded:,} of {self.read:,} rows loaded{aside}, "
-            f"in {len(self.tables)} {'table' if len(self.tables) == 1 else 'tables'} ({self.seconds:.1f} s)."
+            f"in {counted(len(self.tables), 'table')} ({self.seconds:.1f} s)."
         )
 
     def reasons(self) -> tuple[tuple[str, str, int], ...]:

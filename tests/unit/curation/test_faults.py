@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from unit.curation.cdm_files import CONDITION, PERIOD, PERSON, lines, small, write
 
 from civicgrid.curation.store import Store
 from civicgrid.errors import DataError
+from unit.curation.cdm_files import CONDITION, PERIOD, PERSON, lines, small, write
 
 
 def refusal(folder, **options) -> str:
@@ -75,7 +75,7 @@ def test_a_repeated_event_id_is_a_fault_in_csv_unless_two_numberings_were_merged
     with Store() as store:
         report = store.load_omop("leeds", folder, repeated_ids="keep")
     assert report["condition_occurrence"].loaded == 4
-    assert "1 rows share their condition_occurrence_id with a different record" in str(report)
+    assert "1 row repeating the condition_occurrence_id of a different record kept" in str(report)
 
 
 def test_the_same_record_twice_is_a_fault_even_where_ids_may_repeat(tmp_path):
@@ -144,7 +144,9 @@ def test_faults_of_content_are_set_aside_by_row_and_reason(tmp_path):
     )
     with Store() as store:
         report = store.load_omop("leeds", folder)
-        aside = store.cursor().execute('SELECT "row", reason FROM "leeds"._set_aside ORDER BY "table" DESC, "row"').fetchall()
+        aside = (
+            store.cursor().execute('SELECT "row", reason FROM "leeds"._set_aside ORDER BY "table" DESC, "row"').fetchall()
+        )
         loaded = store.cursor().execute('SELECT condition_occurrence_id FROM "leeds".condition_occurrence').fetchall()
     assert report["person"].set_aside == {"a blank row": 1, "person_id is missing": 1}
     assert sorted(loaded) == [(1,), (7,)]
@@ -160,7 +162,7 @@ def test_faults_of_content_are_set_aside_by_row_and_reason(tmp_path):
         (8, "a row of column names"),
     ]
     assert report["condition_occurrence"].read == 9
-    assert "1 rows have no condition_type_concept_id, which the CDM requires" in str(report)
+    assert "1 row without condition_type_concept_id, which the CDM requires" in str(report)
 
 
 def test_observation_periods_of_nobody_are_counted(tmp_path):
@@ -188,13 +190,15 @@ def test_names_of_5_3_are_read_as_those_of_5_4(tmp_path):
         "admitting_source_value"
     )
     folder = write(
-        tmp_path, person=lines(PERSON, "1,8507,1970,0,0"), visit_occurrence=lines(visit, "1,1,9201,2020-01-01,2020-01-02,0,GP")
+        tmp_path,
+        person=lines(PERSON, "1,8507,1970,0,0"),
+        visit_occurrence=lines(visit, "1,1,9201,2020-01-01,2020-01-02,0,GP"),
     )
     with Store() as store:
         store.load_omop("leeds", folder)
-        assert store.cursor().execute(
-            'SELECT admitted_from_source_value FROM "leeds".visit_occurrence'
-        ).fetchall() == [("GP",)]
+        assert store.cursor().execute('SELECT admitted_from_source_value FROM "leeds".visit_occurrence').fetchall() == [
+            ("GP",)
+        ]
 
 
 def test_an_athena_file_is_tab_separated_and_its_quotes_are_letters(tmp_path):
@@ -208,7 +212,9 @@ def test_an_athena_file_is_tab_separated_and_its_quotes_are_letters(tmp_path):
     )
     with Store() as store:
         store.load_omop("leeds", folder)
-        found = store.cursor().execute(
-            'SELECT concept_name, concept_code, valid_end_date::VARCHAR FROM "leeds".concept'
-        ).fetchall()
+        found = (
+            store.cursor()
+            .execute('SELECT concept_name, concept_code, valid_end_date::VARCHAR FROM "leeds".concept')
+            .fetchall()
+        )
     assert found == [('"Quoted" name, 5" long', "007", "2099-12-31")]

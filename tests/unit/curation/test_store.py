@@ -8,18 +8,22 @@ import textwrap
 import duckdb
 import pandas as pd
 import pytest
-from unit.curation.cdm_files import CONDITION, PERSON, lines, small, write
 
 from civicgrid.curation.store import DataSet, Store
 from civicgrid.errors import DataError
+from unit.curation.cdm_files import CONDITION, PERSON, lines, small, write
 
 
 def test_dates_in_every_accepted_form_are_read(tmp_path):
     with Store() as store:
         store.load_omop("leeds", small(tmp_path / "cdm"))
-        found = store.cursor().execute(
-            'SELECT condition_occurrence_id, condition_start_date::VARCHAR FROM "leeds".condition_occurrence ORDER BY 1'
-        ).fetchall()
+        found = (
+            store.cursor()
+            .execute(
+                'SELECT condition_occurrence_id, condition_start_date::VARCHAR FROM "leeds".condition_occurrence ORDER BY 1'
+            )
+            .fetchall()
+        )
     assert found == [(1, "2020-01-01"), (2, "2020-02-01"), (3, "2020-03-01"), (4, "2019-01-07")]
 
 
@@ -52,9 +56,11 @@ def test_a_refreshed_load_keeps_every_persons_number(tmp_path):
 def test_events_lie_by_concept_then_person_then_date(tmp_path):
     with Store() as store:
         store.load_omop("leeds", small(tmp_path / "cdm"))
-        rows = store.cursor().execute(
-            'SELECT condition_concept_id, person_number, condition_start_date FROM "leeds".condition_occurrence'
-        ).fetchall()
+        rows = (
+            store.cursor()
+            .execute('SELECT condition_concept_id, person_number, condition_start_date FROM "leeds".condition_occurrence')
+            .fetchall()
+        )
     assert rows == sorted(rows)
 
 
@@ -128,7 +134,8 @@ def test_a_process_killed_in_the_middle_of_a_load_leaves_the_earlier_one(tmp_pat
         cdm_load.snapshot_id = lambda *_: os._exit(9)
         Store(sys.argv[1]).load_omop("leeds", sys.argv[2])
         """,
-        path, tmp_path / "cdm",
+        path,
+        tmp_path / "cdm",
     )
     assert killed.returncode == 9, killed.stderr
     with Store(path) as store:

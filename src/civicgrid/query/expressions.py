@@ -6,25 +6,13 @@ is written in; `query.compile` answers with a column of a step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import singledispatch
 from typing import Protocol
 
 from sqlglot import exp
 
 from civicgrid.query import nodes
-from civicgrid.query.follow_up import worked_out
-from civicgrid.query.kinds import SeriesType
-
-SQL_TYPE = {
-    "bool": "boolean",
-    "int": "bigint",
-    "float": "double",
-    "date": "date",
-    "category": "text",
-    "text": "text",
-}
-
+from civicgrid.query.sql import all_of, any_of, bracketed, case, cast, days_between, is_known, is_null, moved, negated, text, whole
 
 class Scope(Protocol):
     """One SELECT being written: where its columns come from."""
@@ -47,6 +35,9 @@ class Scope(Protocol):
     def aggregate(self, node: nodes.CountRows | nodes.Aggregate) -> exp.Expr:
         """An aggregate over the person's rows, null where there are none."""
 
+    def followed(self, node: nodes.FollowUpField) -> exp.Expr:
+        """A part of a follow-up."""
+
     def concepts(self, concepts: nodes.ConceptSet) -> exp.Query | list[int]:
         """The ids of a concept set: a query where the vocabulary is needed, else the ids themselves."""
 
@@ -65,54 +56,6 @@ def operand(node: nodes.SeriesNode, scope: Scope) -> exp.Expr:
     return bracketed(_write(node, scope))
 
 
-def bracketed(tree: exp.Expr) -> exp.Expr:
-    simple = isinstance(
-        tree, exp.Column | exp.Literal | exp.Cast | exp.Paren | exp.Boolean | exp.Case | exp.Coalesce
-    )
-    return tree if simple else exp.Paren(this=tree)
-
-
-def cast(tree: exp.Expr, came: SeriesType) -> exp.Expr:
-    return exp.cast(tree, SQL_TYPE[came.kind])
-
-
-def all_of(parts: Sequence[exp.Expr]) -> exp.Expr:
-    tree = bracketed(parts[0])
-    for part in parts[1:]:
-        tree = exp.And(this=tree, expression=bracketed(part))
-    return tree
-
-
-def not_yes(tree: exp.Expr) -> exp.Expr:
-    return exp.Not(this=exp.Paren(this=exp.Is(this=bracketed(tree), expression=exp.true())))
-
-
-def is_null(tree: exp.Expr) -> exp.Expr:
-    return exp.Is(this=bracketed(tree), expression=exp.null())
-
-
-def whole(number: int) -> exp.Expr:
-    return (
-        exp.Literal.number(number)
-        if number >= 0
-        else exp.Paren(this=exp.Neg(this=exp.Literal.number(-number)))
-    )
-
-
-def case(
-    arms: Sequence[tuple[exp.Expr, exp.Expr]], otherwise: exp.Expr | None = None, of: exp.Expr | None = None
-) -> exp.Expr:
-    ifs = [exp.If(this=condition, true=value) for condition, value in arms]
-    return exp.Case(this=of, ifs=ifs, default=otherwise)
-
-
-def moved(date: exp.Expr, amount: exp.Expr, unit: str) -> exp.Expr:
-    """A date plus so many days, months or years, as a date."""
-    step = exp.DateAdd(
-        this=bracketed(date), expression=bracketed(amount), unit=exp.Var(this=unit.upper().rstrip("S"))
-    )
-    return exp.cast(step, "date")
-
 
 # --- values and columns
 
@@ -125,9 +68,9 @@ def _(node: nodes.Value, scope: Scope) -> exp.Expr:
         return whole(int(node.value))
     if node.of == "float":
         # Read from text, which is exact; a bare decimal would be a fixed-point number first.
-        return exp.cast(exp.Literal.string(repr(float(node.value))), "double")
-    text = exp.Literal.string(str(node.value))
-    return exp.cast(text, "date") if node.of == "date" else text
+        return cast(text(repr(float(node.value))), "float")
+    literal = text(str(node.value))
+    return cast(literal, "date") if node.of == "date" else literal
 
 
 @_write.register
@@ -149,7 +92,7 @@ def _(node: nodes.PickField, scope: Scope) -> exp.Expr:
 def _(node: nodes.RecordField, scope: Scope) -> exp.Expr:
     column = scope.record(node.column)
     if node.type.levels:
-        levels = [exp.Literal.string(level) for level in node.type.levels]
+        levels = [text(level) for level in node.type.levels]
         return case([(exp.In(this=column, expressions=levels), column.copy())])
     return column
 
@@ -182,15 +125,12 @@ def _(node: nodes.And, scope: Scope) -> exp.Expr:
 
 @_write.register
 def _(node: nodes.Or, scope: Scope) -> exp.Expr:
-    tree = operand(node.parts[0], scope)
-    for part in node.parts[1:]:
-        tree = exp.Or(this=tree, expression=operand(part, scope))
-    return tree
+    return any_of(*(_write(part, scope) for part in node.parts))
 
 
 @_write.register
 def _(node: nodes.Not, scope: Scope) -> exp.Expr:
-    return exp.Not(this=exp.Paren(this=_write(node.part, scope)))
+    return negated(_write(node.part, scope))
 
 
 @_write.register
@@ -224,7 +164,7 @@ def _(node: nodes.InConceptSet, scope: Scope) -> exp.Expr:
     part = operand(node.part, scope)
     if isinstance(ids, list):
         if not ids:
-            return case([(exp.Not(this=exp.Paren(this=is_null(part))), exp.false())])
+            return case([(is_known(part), exp.false())])
         return exp.In(this=part, expressions=[whole(one) for one in ids])
     return exp.In(this=part, query=exp.Subquery(this=ids))
 
@@ -246,13 +186,13 @@ def _(node: nodes.IfNull, scope: Scope) -> exp.Expr:
 def _as(node: nodes.SeriesNode, part: nodes.SeriesNode, scope: Scope) -> exp.Expr:
     """A part of a choice in the type of the whole."""
     tree = _write(part, scope)
-    return cast(tree, node.returns) if node.returns.numeric else tree
+    return cast(tree, node.returns.kind) if node.returns.numeric else tree
 
 
 @_write.register
 def _(node: nodes.ToCategory, scope: Scope) -> exp.Expr:
-    arms = [(_write(line.value, scope), exp.Literal.string(line.level)) for line in node.levels]
-    otherwise = exp.Literal.string(node.otherwise) if node.otherwise is not None else None
+    arms = [(_write(line.value, scope), text(line.level)) for line in node.levels]
+    otherwise = text(node.otherwise) if node.otherwise is not None else None
     return case(arms, otherwise, of=operand(node.part, scope))
 
 
@@ -263,9 +203,9 @@ ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.
 
 @_write.register
 def _(node: nodes.Arithmetic, scope: Scope) -> exp.Expr:
-    left, right = (cast(_write(side, scope), node.returns) for side in (node.left, node.right))
+    left, right = (cast(_write(side, scope), node.returns.kind) for side in (node.left, node.right))
     if node.op == "/":
-        right = exp.Nullif(this=right, expression=exp.cast(whole(0), "double"))
+        right = exp.Nullif(this=right, expression=cast(whole(0), "float"))
         return exp.Div(this=left, expression=right, typed=False, safe=False)
     return ARITHMETIC[node.op](this=left, expression=right)
 
@@ -275,7 +215,7 @@ def _(node: nodes.Convert, scope: Scope) -> exp.Expr:
     tree = _write(node.part, scope)
     if node.to == "int" and node.part.returns.kind == "float":
         return exp.TryCast(this=exp.Floor(this=tree), to=exp.DataType.build("bigint"))
-    return cast(tree, node.returns)
+    return cast(tree, node.returns.kind)
 
 
 @_write.register
@@ -290,30 +230,31 @@ def _(node: nodes.DatePart, scope: Scope) -> exp.Expr:
 
 def _part(part: str, date: exp.Expr) -> exp.Expr:
     kinds: dict[str, type[exp.Func]] = {"year": exp.Year, "month": exp.Month, "day": exp.Day}
-    return kinds[part](this=date.copy())
+    return kinds[part](this=date)
 
 
 @_write.register
 def _(node: nodes.DateDifference, scope: Scope) -> exp.Expr:
-    start, end = operand(node.start, scope), operand(node.end, scope)
     if node.unit == "days":
-        return exp.DateDiff(this=end, expression=start, unit=exp.Var(this="DAY"))
+        return days_between(_write(node.start, scope), _write(node.end, scope))
     years, months, days = (
-        exp.Paren(this=exp.Sub(this=_part(part, end), expression=_part(part, start)))
+        exp.Paren(this=exp.Sub(
+            this=_part(part, operand(node.end, scope)), expression=_part(part, operand(node.start, scope))
+        ))
         for part in ("year", "month", "day")
-    )
-    day_short = exp.LT(this=days, expression=whole(0))
+    )  # fmt: skip
+    short = exp.LT(this=days, expression=whole(0))
     if node.unit == "months":
-        whole_months = exp.Add(this=exp.Mul(this=years, expression=whole(12)), expression=months)
-        return exp.Sub(this=exp.Paren(this=whole_months), expression=case([(day_short, whole(1))], whole(0)))
-    same_month = exp.And(this=exp.EQ(this=months.copy(), expression=whole(0)), expression=day_short)
-    short = exp.Or(this=exp.LT(this=months, expression=whole(0)), expression=exp.Paren(this=same_month))
-    return exp.Sub(this=years, expression=case([(short, whole(1))], whole(0)))
+        count: exp.Expr = exp.Add(this=exp.Mul(this=years, expression=whole(12)), expression=months)
+        return exp.Sub(this=exp.Paren(this=count), expression=case([(short, whole(1))], whole(0)))
+    same = all_of([exp.EQ(this=months.copy(), expression=whole(0)), short])
+    early = any_of(exp.LT(this=months, expression=whole(0)), same)
+    return exp.Sub(this=years, expression=case([(early, whole(1))], whole(0)))
 
 
 @_write.register
 def _(node: nodes.Extreme, scope: Scope) -> exp.Expr:
-    first, *others = (cast(_write(part, scope), node.returns) for part in node.parts)
+    first, *others = (cast(_write(part, scope), node.returns.kind) for part in node.parts)
     kind = exp.Least if node.which == "smallest" else exp.Greatest
     return kind(this=first, expressions=others, ignore_nulls=True)
 
@@ -339,4 +280,4 @@ def _(node: nodes.Aggregate, scope: Scope) -> exp.Expr:
 
 @_write.register
 def _(node: nodes.FollowUpField, scope: Scope) -> exp.Expr:
-    return _write(worked_out(node), scope)
+    return scope.followed(node)

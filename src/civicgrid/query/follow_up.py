@@ -1,57 +1,79 @@
-"""How a follow-up is worked out, in the words that the query language already has.
+"""How a follow-up is worked out. What it promises stands at `nodes.FollowUp`; here is only how.
 
-The event that counts is the event's date where it falls on or after the first day at risk. The end is the
-earliest of that and everything that ends observation. What a `FollowUp` promises stands at the node; here is
-only how.
+Three queries inside one another, so that nothing is written twice: the dates that were asked for; the event where it
+counts and the day observation closes; the last day. The outermost gives the parts.
 """
 
 from __future__ import annotations
 
-from civicgrid.query.nodes import (
-    And,
-    Case,
-    Compare,
-    DateAdd,
-    DateDifference,
-    Extreme,
-    FollowUpField,
-    IfNull,
-    IsNull,
-    Not,
-    Series,
-    Value,
-    When,
+from sqlglot import exp
+
+from civicgrid.query import nodes
+from civicgrid.query.sql import (
+    all_of,
+    any_of,
+    called,
+    case,
+    column,
+    days_between,
+    is_known,
+    is_null,
+    least,
+    moved,
+    nested,
+    select,
+    text,
+    whole,
 )
+from civicgrid.query.table import PERSON
 
 
-def worked_out(field: FollowUpField) -> Series:
-    """The same value for each person, from comparisons, choices and dates alone."""
-    plan = field.follow_up
-    at_risk = DateAdd(date=plan.start, amount=Value(of="int", value=plan.first_day), unit="days")
-    event = Case(whens=(When(condition=Compare(op=">=", left=plan.event, right=at_risk), then=plan.event),))
-    ends: dict[str, Series] = {**field.reasons, "event": event}
-    others = [series for reason, series in ends.items() if reason != "event"]
-    closed = others[0] if len(others) == 1 else Extreme(which="smallest", parts=tuple(others))
-    end = Extreme(which="smallest", parts=tuple(ends.values()))
-    in_time = IfNull(
-        part=Compare(op=">=", left=closed, right=plan.start), otherwise=Value(of="bool", value=True)
-    )
-    must = [plan.start, end] + ([plan.observed_until] if plan.observed_until is not None else [])
-    known = And(parts=(*(Not(part=IsNull(part=series)) for series in must), in_time))
-    return Case(whens=(When(condition=known, then=_part(field, ends, end)),))
+def dates_given(plan: nodes.FollowUp) -> dict[str, nodes.Series]:
+    """The series that a follow-up is made from, by the column to put each in."""
+    given = {
+        "start": plan.start, "event": plan.event, "death": plan.death,
+        "end of observation": plan.observed_until, "end of study": plan.until,
+    }  # fmt: skip
+    return {name: series for name, series in given.items() if series is not None}
 
 
-def _part(field: FollowUpField, ends: dict[str, Series], end: Series) -> Series:
-    if field.part == "end":
-        return end
-    if field.part == "days":
-        return DateDifference(start=field.follow_up.start, end=end, unit="days")
-    if field.part == "event":
-        ended = Compare(op="==", left=ends["event"], right=end)
-        return IfNull(part=ended, otherwise=Value(of="bool", value=False))
-    return Case(
-        whens=tuple(
-            When(condition=Compare(op="==", left=series, right=end), then=Value(of="text", value=reason))
-            for reason, series in ends.items()
-        )
-    )
+def follow_up_query(plan: nodes.FollowUp, given: exp.Select) -> exp.Select:
+    """One row a person with `days`, `event`, `reason` and `end`, from a query that gives PERSON and the dates."""
+    limits = [name for name in dates_given(plan) if name not in ("start", "event")]
+    closing: list[exp.Expr] = [column(name, "given") for name in limits]
+    kept = [column(name, "given") for name in (PERSON, "start", *limits)]
+    if plan.max_days is not None:
+        longest = moved(column("start", "given"), whole(plan.max_days), "days")
+        limits.append("end of follow-up")
+        closing.append(longest.copy())
+        kept_longest = [called(longest, "end of follow-up")]
+    else:
+        kept_longest = []
+    at_risk = moved(column("start", "given"), whole(plan.first_day), "days")
+    counts = exp.GTE(this=column("event", "given"), expression=at_risk)
+    counted = called(case([(counts, column("event", "given"))]), "event")
+    closed = called(least(closing), "closed")
+    dated = select(*kept, *kept_longest, counted, closed).from_(nested(given, "given"))
+
+    must = [is_known(column("start", "dated"))]
+    if plan.observed_until is not None:
+        must.append(is_known(column("end of observation", "dated")))
+    in_time = exp.GTE(this=column("closed", "dated"), expression=column("start", "dated"))
+    must.append(any_of(is_null(column("closed", "dated")), in_time))
+    last = case([(all_of(must), least([column("event", "dated"), column("closed", "dated")]))])
+    columns = [column(name, "dated") for name in (PERSON, "start", "event", *limits)]
+    ended = select(*columns, called(last, "end")).from_(nested(dated, "dated"))
+
+    happened = exp.EQ(this=column("event", "ended"), expression=column("end", "ended"))
+    known = is_known(column("end", "ended"))
+    reasons = [
+        (exp.EQ(this=column(name, "ended"), expression=column("end", "ended")), text(name))
+        for name in ("event", *limits)
+    ]
+    return select(
+        column(PERSON, "ended"),
+        called(days_between(column("start", "ended"), column("end", "ended")), "days"),
+        called(case([(known, exp.Coalesce(this=happened, expressions=[exp.false()]))]), "event"),
+        called(case(reasons), "reason"),
+        column("end", "ended"),
+    ).from_(nested(ended, "ended"))

@@ -41,6 +41,7 @@ Aggregator = Literal["sum", "mean", "min", "max", "count_distinct"]
 
 LARGEST_INT = 2**53 - 1
 MOST_IDS = 50_000
+MOST_PARTS = 200_000
 
 YES_NO = SeriesType("bool")
 WHOLE = SeriesType("int")
@@ -74,6 +75,8 @@ class PlanNode(Node):
     def _whole(self) -> PlanNode:
         if self.levels_deep > 2 * MAX_DEPTH - 6:
             raise PlanError("This expression is nested too deeply to travel. Split it into simpler parts.")
+        if self.weight > MOST_PARTS:
+            raise PlanError(f"This expression has more than {MOST_PARTS:,} parts. Write it in a simpler way.")
         self.check()
         return self
 
@@ -81,6 +84,11 @@ class PlanNode(Node):
     def levels_deep(self) -> int:
         inside = (getattr(node, "levels_deep", 1) + levels for node, levels in nodes_in(self))
         return max(inside, default=1)
+
+    @cached_property
+    def weight(self) -> int:
+        """How many parts its SQL has, roughly; a node that an engine writes out several times counts each time."""
+        return 1 + sum(getattr(node, "weight", 1) for node, _ in nodes_in(self))
 
     def check(self) -> None:
         """Raise PlanError when the parts do not fit together."""
@@ -494,6 +502,11 @@ class DateDifference(SeriesNode):
     end: Series
     unit: Unit
 
+    @cached_property
+    def weight(self) -> int:
+        # Year, month and day are each taken from both dates.
+        return 20 + 3 * (self.start.weight + self.end.weight)
+
     def typed(self) -> SeriesType:
         for side in (self.start, self.end):
             expect(
@@ -698,11 +711,6 @@ class FollowUp(PlanNode):
     max_days: Annotated[int, Setting(ge=1, le=MOST_IDS)] | None = None
     first_day: Annotated[int, Setting(ge=0, le=MOST_IDS)] = 1
 
-    @cached_property
-    def levels_deep(self) -> int:
-        # Room for the steps that a follow-up is worked out in (query.follow_up).
-        return 20 + max(getattr(node, "levels_deep", 1) for node, _ in nodes_in(self))
-
     def check(self) -> None:
         for series in (self.start, self.event, self.death, self.observed_until, self.until):
             if series is not None:
@@ -731,25 +739,19 @@ class FollowUpField(SeriesNode):
 
     def typed(self) -> SeriesType:
         if self.part == "reason":
-            return SeriesType("category", tuple(self.reasons))
+            return SeriesType("category", self.reasons)
         kinds: dict[str, SeriesKind] = {"days": "int", "event": "bool", "end": "date"}
         return SeriesType(kinds[self.part])
 
     @property
-    def reasons(self) -> dict[str, Series]:
+    def reasons(self) -> tuple[str, ...]:
         """Why a follow-up can end, the first in this order where several fall on one day."""
         plan = self.follow_up
-        given: dict[str, Series | None] = {
-            "event": plan.event,
-            "death": plan.death,
-            "end of observation": plan.observed_until,
-            "end of study": plan.until,
-        }
-        reasons = {reason: series for reason, series in given.items() if series is not None}
-        if plan.max_days is not None:
-            longest = Value(of="int", value=plan.max_days)
-            reasons["end of follow-up"] = DateAdd(date=plan.start, amount=longest, unit="days")
-        return reasons
+        ends = {
+            "death": plan.death, "end of observation": plan.observed_until, "end of study": plan.until,
+            "end of follow-up": plan.max_days,
+        }  # fmt: skip
+        return ("event", *(reason for reason, given in ends.items() if given is not None))
 
 
 Series = Annotated[

@@ -1,14 +1,16 @@
 """The only shapes in which anything leaves a site, or is published to a researcher.
 
-A *share* is a tuple of parts. Each part is a set of sums over people, so that sites' parts can be added, and each carries
-what the gate needs to judge it. `disclosure.release` accepts these classes and nothing else; a new shape is a change to
-this file and to the rules, never to a method alone.
+A *share* is a tuple of parts. Each part is a set of sums over people, so that sites' parts can be added,
+and each carries what the gate needs to judge it. `disclosure.release` accepts these classes and nothing
+else; a new shape is a change to this file and to the rules, never to a method alone.
 
-An *output* is a tuple of blocks: what the coordinator has worked out from the sums of all sites, exact, before the output
-rules (cells, rounding, digits) have been over it. Only `disclosure.publish` turns blocks into what people see.
+An *output* is a tuple of blocks: what the coordinator has worked out from the sums of all sites, exact,
+before the output rules (cells, rounding, digits) have been over it. Only `disclosure.publish` turns blocks
+into what people see.
 
-Two conventions keep the rules simple. Counts are given as a partition, without margins: margins follow by adding, and the
-rules treat them as known. Evidence that only the gate reads (the cells of a design) is a function, called only if needed.
+Two conventions keep the rules simple. Counts are given as a partition, without margins: margins follow by
+adding, and the rules treat them as known. Evidence that only the gate reads (the cells of a design) is a
+function, called only if needed.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ class Dimension:
 class Counts:
     """How many people are in each cell of a cross-classification that puts every person in exactly one cell.
 
-    `values` has one axis a dimension (a scalar array for none). In a share it may leave open (small cells hidden) or
-    masked; in an output it is a table to publish. `hidden`, where given, marks cells that some site did not show: their
-    values are not to be read.
+    `values` has one axis a dimension (a scalar array for none). In a share it may leave open (small cells
+    hidden) or masked; in an output it is a table to publish. `hidden`, where given, marks cells that some
+    site did not show: their values are not to be read.
     """
 
     name: str
@@ -55,9 +57,10 @@ class Counts:
 class Histogram:
     """How many people have a value in each bin between consecutive public `edges`, one row a group.
 
-    `values` has shape (groups, bins), bins = len(edges) + 1 with the two open ends. Leaves masked as it is. Leaves open
-    with neighbouring bins merged until each holds nobody or at least the threshold, which the receiver sees as bounds:
-    `low` and `high`, shape (groups, bins + 1), on the number of people below each bin's lower end.
+    `values` has shape (groups, bins), bins = len(edges) + 1 with the two open ends. Leaves masked as it is.
+    Leaves open with neighbouring bins merged until each holds nobody or at least the threshold, which the
+    receiver sees as bounds: `low` and `high`, shape (groups, bins + 1), on the number of people below each
+    bin's lower end.
     """
 
     name: str
@@ -73,9 +76,9 @@ class Histogram:
 class Sums:
     """Sums of numbers over groups of people that do not overlap.
 
-    `values` has shape (groups, k); `support` has shape (groups,) or (groups, k) and says how many people stand behind
-    each. `exponents` (shape (k,)) is the public size of each number as a power of two, taken from the Ask, never from
-    the data: the fixed point of a masked sum resolves 2^(exponent - 60).
+    `values` has shape (groups, k); `support` has shape (groups,) or (groups, k) and says how many people
+    stand behind each. `exponents` (shape (k,)) is the public size of each number as a power of two, taken
+    from the Ask, never from the data: the fixed point of a masked sum resolves 2^(exponent - 60).
     """
 
     name: str
@@ -95,10 +98,10 @@ class Sums:
 class ModelSums:
     """One pass of a regression: the sums that an iteration needs, over `rows` people.
 
-    `values` is a flat vector (score, upper triangle of the information, deviance parts); `exponents` its public sizes.
-    `cells` gives, when the gate asks, the number of people in every cell that the sums could give away: each binary
-    design column and its complement, each pair of them, and each of these by outcome class where the outcome is binary.
-    `parameters` is how many coefficients the model has.
+    `values` is a flat vector (score, upper triangle of the information, deviance parts); `exponents` its
+    public sizes. `cells` gives, when the gate asks, the number of people in every cell that the sums could
+    give away: each binary design column and its complement, each pair of them, and each of these by outcome
+    class where the outcome is binary. `parameters` is how many coefficients the model has.
     """
 
     name: str
@@ -122,9 +125,9 @@ Share = tuple[Part, ...]
 class Received:
     """One part after the sites' parts have been added: what a method's coordinator reads.
 
-    `values` is the sum. `hidden` marks entries that at least one open site did not show. For a histogram `low` and
-    `high` bound the number of people below each bin's lower end, shape (groups, bins + 1); equal where every bin came
-    exact.
+    `values` is the sum. `hidden` marks entries that at least one open site did not show. For a histogram
+    `low` and `high` bound the number of people below each bin's lower end, shape (groups, bins + 1); equal
+    where every bin came exact.
     """
 
     name: str
@@ -147,8 +150,13 @@ Combined = dict[str, Received]
 class Measures:
     """Statistics to publish, each with the number of people it rests on.
 
-    `values` and `support` have shape (len(rows), len(columns)); NaN is "not available". `bounds`, where given, has the
-    same shape and is the largest amount by which a value can be off. A value on too few people is hidden.
+    `values` and `support` have shape (len(rows), len(columns)); NaN is "not available". `bounds`, where
+    given, has the same shape and is the largest amount by which a value can be off. A value on too few
+    people is hidden.
+
+    `groups`, where given, has one entry a row: rows of one label are then groups of people that do not
+    overlap, except for the group called `total`, which is all of them. A hidden group takes others with it
+    so that the total does not give it away.
     """
 
     name: str
@@ -158,6 +166,8 @@ class Measures:
     values: FloatArray
     support: IntArray
     bounds: FloatArray | None = None
+    groups: tuple[str, ...] = ()
+    total: str = "all"
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,8 @@ class Derived:
 class Estimates:
     """The fitted coefficients of a model, with what the output rules check before anyone sees them.
 
-    `values` has shape (len(terms), len(columns)); `cells` are the pooled cell counts of the design (as in `ModelSums`).
+    `values` has shape (len(terms), len(columns)); `cells` are the pooled cell counts of the design (as in
+    `ModelSums`).
     """
 
     name: str
@@ -197,7 +208,8 @@ Block = Counts | Measures | Derived | Estimates
 class RawOutput:
     """What a method's coordinator returns: exact blocks, facts about the fit, notes for the reader.
 
-    `facts` are numbers about the whole analysis (iterations, deviance, AIC); those that count people go in `counts`.
+    `facts` are numbers about the whole analysis (iterations, deviance, AIC); those that count people go in
+    `counts`.
     """
 
     blocks: tuple[Block, ...]

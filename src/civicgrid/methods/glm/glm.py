@@ -162,7 +162,7 @@ class GLM(Method):
             "log_likelihood": likelihood,
             "aic": 2 * size - 2 * likelihood,
             "dispersion": dispersion,
-            "iterations": float(fit.steps),
+            "iterations": fit.steps,
         }
         if fit.null_deviance is not None:
             facts["null_deviance"] = fit.null_deviance

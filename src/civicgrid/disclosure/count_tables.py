@@ -1,0 +1,104 @@
+"""Tables of counts as people see them: small cells hidden, the rest rounded, margins and percentages from
+the rounded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from civicgrid.disclosure.output import OutputColumn, OutputTable, Value
+from civicgrid.disclosure.rules import Mask, hide_with_margins, round_counts, with_margins
+from civicgrid.disclosure.shapes import Counts, IntArray
+from civicgrid.disclosure.thresholds import Thresholds
+
+TOTAL = "total"
+
+
+def hidden_cells(counts: Counts, thresholds: Thresholds) -> Mask:
+    """The cells and margins to hide, in the shape of `with_margins`: those of the rules, and what rests on
+    a cell that some site did not show.
+
+    Such a cell counts as nought for the rules, so that they protect the others as if it were known.
+    """
+    if counts.hidden is None:
+        return hide_with_margins(counts.values, thresholds)
+    known = np.where(counts.hidden, 0, counts.values)
+    unknown = with_margins(counts.hidden.astype(np.int64)) > 0
+    return np.asarray(hide_with_margins(known, thresholds) | unknown)
+
+
+def count_table(counts: Counts, hidden: Mask, thresholds: Thresholds) -> OutputTable:
+    """One way: level, people, percent. Two ways: a row a level, with each row's percentages and both
+    margins. More: a row a cell. `hidden` is that of `hidden_cells`.
+    """
+    full = round_counts(with_margins(counts.values), thresholds.round_to)
+    if len(counts.dimensions) == 2:
+        return _two_way(counts, full, hidden)
+    return _long(counts, full, hidden)
+
+
+def _title(counts: Counts) -> str:
+    by = " and ".join(dimension.name for dimension in counts.dimensions)
+    name = counts.name[0].upper() + counts.name[1:]
+    return f"{name} by {by}" if by and by != counts.name else name
+
+
+def _long(counts: Counts, full: IntArray, hidden: Mask) -> OutputTable:
+    dimensions = counts.dimensions
+    columns = [OutputColumn(name=dimension.name, format="text") for dimension in dimensions]
+    columns.append(OutputColumn(name="people", format="count"))
+    percent = len(dimensions) == 1
+    if percent:
+        columns.append(OutputColumn(name="percent", format="percent"))
+    rows: list[tuple[Value, ...]] = []
+    places: list[tuple[int, int]] = []
+    wanted = full.shape if percent else counts.values.shape
+    for cell in np.ndindex(wanted):
+        labels = [
+            dimension.levels[index] if index < len(dimension.levels) else TOTAL
+            for dimension, index in zip(dimensions, cell, strict=True)
+        ]
+        values: list[Value] = [None if hidden[cell] else int(full[cell])]
+        if percent:
+            shown = not hidden[cell] and not hidden[-1]
+            values.append(_percent(int(full[cell]), int(full[-1])) if shown else None)
+            if not shown:
+                places.append((len(rows), len(columns) - 1))
+        if hidden[cell]:
+            places.append((len(rows), len(dimensions)))
+        rows.append((*labels, *values))
+    return OutputTable(
+        name=counts.name, title=_title(counts), columns=tuple(columns), rows=tuple(rows), hidden=tuple(sorted(places))
+    )
+
+
+def _two_way(counts: Counts, full: IntArray, hidden: Mask) -> OutputTable:
+    down, across = counts.dimensions
+    columns = [OutputColumn(name=down.name, format="text")]
+    for level in across.levels:
+        columns.append(OutputColumn(name=level, format="count", label=f"{across.name}: {level}"))
+        columns.append(OutputColumn(name=f"{level} %", format="percent", label=f"{across.name}: {level}, % of row"))
+    columns.append(OutputColumn(name=TOTAL, format="count"))
+    rows: list[tuple[Value, ...]] = []
+    places: list[tuple[int, int]] = []
+    for i, label in enumerate((*down.levels, TOTAL)):
+        row: list[Value] = [label]
+        for j in range(len(across.levels)):
+            for shown, value in (
+                (not hidden[i, j], int(full[i, j])),
+                (not hidden[i, j] and not hidden[i, -1], _percent(int(full[i, j]), int(full[i, -1]))),
+            ):
+                if not shown:
+                    places.append((i, len(row)))
+                row.append(value if shown else None)
+        if hidden[i, -1]:
+            places.append((i, len(row)))
+        row.append(None if hidden[i, -1] else int(full[i, -1]))
+        rows.append(tuple(row))
+    return OutputTable(
+        name=counts.name, title=_title(counts), columns=tuple(columns), rows=tuple(rows), hidden=tuple(places)
+    )
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 2) if whole else None

@@ -1,0 +1,213 @@
+"""From the exact blocks of a method's answer to what people see: the rules against a hostile researcher.
+
+What is hidden is marked and explained by its rule, never by the number that was hidden. The rules on counts
+are in `suppression`; a statistic is hidden with the counts that it rests on; a model is shown whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from civicgrid.disclosure.count_tables import count_table, hidden_cells
+from civicgrid.disclosure.output import Format, Output, OutputColumn, OutputTable, Value
+from civicgrid.disclosure.rules import Mask, hide, model_refusal, round_counts, small
+from civicgrid.disclosure.shapes import (
+    Counts,
+    Derived,
+    Estimates,
+    FloatArray,
+    Measures,
+    RawOutput,
+)
+from civicgrid.disclosure.thresholds import Thresholds
+
+FORMATS: Mapping[str, Format] = {"p_value": "p", "percent": "percent"}
+
+
+def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -> Output:
+    """The answer under these thresholds. Facts about a fit whose table is withheld are withheld with it."""
+    tables: list[OutputTable] = []
+    suppressed: list[str] = []
+    withheld = False
+    for block in raw.blocks:
+        if isinstance(block, Counts):
+            hidden = hidden_cells(block, thresholds)
+            tables.append(count_table(block, hidden, thresholds))
+            words = _count_words(block, hidden, thresholds)
+        elif isinstance(block, Measures):
+            masked = _hidden_measures(block, thresholds)
+            tables.append(_measures_table(block, masked, thresholds))
+            words = _few_words(block.title, thresholds) if masked.any() else ""
+        elif isinstance(block, Derived):
+            gone = _source_hidden(block, raw, thresholds)
+            tables.append(_derived_table(block, gone, thresholds))
+            words = f"{block.title}: hidden, because a count that it is worked out from is hidden." if gone else ""
+        else:
+            rule = model_refusal(block.rows, block.parameters, block.cells, thresholds)
+            withheld = withheld or rule is not None
+            tables += _estimates_tables(block, rule is not None, thresholds)
+            words = f"{block.title}: withheld, because {rule}." if rule else ""
+        if words:
+            suppressed.append(words)
+    facts: dict[str, int | float | None] = {}
+    for name, count in raw.counts.items():
+        few = bool(small(np.array(count), thresholds))
+        facts[name] = None if few else int(round_counts(np.array(count), thresholds.round_to))
+        if few:
+            suppressed.append(f"{_words(name)}: hidden, because {_rule(thresholds)}.")
+    for name, value in raw.facts.items():
+        facts[name] = None if withheld else _limited(value, thresholds.digits)
+    return Output(
+        method=method,
+        version=version,
+        tables=tuple(tables),
+        facts=facts,
+        notes=raw.notes,
+        suppressed=tuple(suppressed),
+    )
+
+
+def _rule(thresholds: Thresholds) -> str:
+    fewest = "nobody or " if thresholds.zeros else ""
+    return f"numbers that rest on {fewest}fewer than {thresholds.min_cell} people are not shown"
+
+
+def _count_words(block: Counts, hidden: Mask, thresholds: Thresholds) -> str:
+    if not hidden.any():
+        return ""
+    if block.hidden is not None and block.hidden.any():
+        return f"{_words(block.name)}: some counts are hidden, because not every site could show its part."
+    if hidden.all():
+        return f"{_words(block.name)}: hidden, because {_rule(thresholds)}."
+    return (
+        f"{_words(block.name)}: some counts are hidden, because {_rule(thresholds)}, nor are counts from "
+        f"which "
+        "such a number could be worked out."
+    )
+
+
+def _few_words(title: str, thresholds: Thresholds) -> str:
+    return (
+        f"{title}: some values are hidden, because {_rule(thresholds)}, nor are those of groups from which "
+        f"such "
+        "a group could be worked out."
+    )
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[0].upper() + words[1:]
+
+
+def _hidden_measures(block: Measures, thresholds: Thresholds) -> Mask:
+    """Values on too few people; and where rows are groups beside their total, what keeps a hidden group
+    hidden.
+    """
+    hidden = small(block.support, thresholds)
+    if not block.groups:
+        return hidden & ~np.isnan(block.values) if not thresholds.zeros else hidden
+    for label in dict.fromkeys(block.rows):
+        places = [i for i, row in enumerate(block.rows) if row == label and block.groups[i] != block.total]
+        for column in range(len(block.columns)):
+            hidden[places, column] = hide(block.support[places, column], thresholds)
+    return hidden
+
+
+def _measures_table(block: Measures, hidden: Mask, thresholds: Thresholds) -> OutputTable:
+    label = [OutputColumn(name="variable", format="text")]
+    if block.groups:
+        label.append(OutputColumn(name="group", format="text"))
+    bounds = np.zeros(block.values.shape) if block.bounds is None else block.bounds
+    bounded = [j for j in range(len(block.columns)) if (np.nan_to_num(bounds[:, j]) > 0).any()]
+    columns = [_column(name) for name in block.columns]
+    columns += [
+        OutputColumn(name=f"{block.columns[j]}_bound", label=f"{block.columns[j]}: off by at most") for j in bounded
+    ]
+    rows: list[tuple[Value, ...]] = []
+    places: list[tuple[int, int]] = []
+    for i, name in enumerate(block.rows):
+        row: list[Value] = [name, block.groups[i]] if block.groups else [name]
+        for j in range(len(block.columns)):
+            if hidden[i, j]:
+                places.append((i, len(row)))
+            row.append(None if hidden[i, j] else _limited(float(block.values[i, j]), thresholds.digits))
+        for j in bounded:
+            if hidden[i, j]:
+                places.append((i, len(row)))
+            row.append(None if hidden[i, j] else _bound(block.values[i, j], bounds[i, j], thresholds.digits))
+        rows.append(tuple(row))
+    return OutputTable(
+        name=block.name, title=block.title, columns=(*label, *columns), rows=tuple(rows), hidden=tuple(places)
+    )
+
+
+def _bound(value: float, bound: float, digits: int) -> float | None:
+    """The bound rounded up, with what the rounding of the value adds to it."""
+    value, bound = float(value), float(bound)
+    if not math.isfinite(value) or not math.isfinite(bound):
+        return None
+    bound += abs(value - (_limited(value, digits) or 0.0))
+    if not digits or not bound:
+        return bound
+    unit = 10.0 ** (math.floor(math.log10(bound)) - 1)
+    return _limited(math.ceil(bound / unit) * unit, 3)
+
+
+def _source_hidden(block: Derived, raw: RawOutput, thresholds: Thresholds) -> bool:
+    for source in raw.blocks:
+        if isinstance(source, Counts) and source.name == block.source:
+            return bool(hidden_cells(source, thresholds).any())
+    return True
+
+
+def _derived_table(block: Derived, gone: bool, thresholds: Thresholds) -> OutputTable:
+    return _plain_table(block.name, block.title, "statistic", block.rows, block.columns, block.values, gone, thresholds)
+
+
+def _estimates_tables(block: Estimates, gone: bool, thresholds: Thresholds) -> list[OutputTable]:
+    tables = [_plain_table(block.name, block.title, "term", block.terms, block.columns, block.values, gone, thresholds)]
+    if block.covariance is not None and thresholds.covariance:
+        title = f"{block.title}: covariance of the estimates"
+        name = f"{block.name}_covariance"
+        tables.append(_plain_table(name, title, "term", block.terms, block.terms, block.covariance, gone, thresholds))
+    return tables
+
+
+def _plain_table(
+    name: str,
+    title: str,
+    label: str,
+    rows: tuple[str, ...],
+    columns: tuple[str, ...],
+    values: FloatArray,
+    gone: bool,
+    thresholds: Thresholds,
+) -> OutputTable:
+    """Labelled rows of numbers, all of them shown or none."""
+    return OutputTable(
+        name=name,
+        title=title,
+        columns=(OutputColumn(name=label, format="text"), *(_column(column) for column in columns)),
+        rows=tuple(
+            (row, *(None if gone else _limited(float(value), thresholds.digits) for value in line))
+            for row, line in zip(rows, values, strict=True)
+        ),
+        hidden=tuple((i, j + 1) for i in range(len(rows)) for j in range(len(columns))) if gone else (),
+    )
+
+
+def _column(name: str) -> OutputColumn:
+    return OutputColumn(name=name, format=FORMATS.get(name, "number"))
+
+
+def _limited(value: int | float, digits: int) -> int | float | None:
+    """To so many significant digits; whole numbers that count something (iterations) as they are."""
+    if isinstance(value, int):
+        return value
+    if not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}") if digits else float(value)

@@ -1,0 +1,231 @@
+"""What people see: nothing small, nothing from which a small number follows, and words that say what was
+hidden.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from civicgrid.disclosure.output import Output, OutputTable
+from civicgrid.disclosure.publish import publish
+from civicgrid.disclosure.shapes import Block, Counts, Derived, Dimension, Estimates, Measures, RawOutput
+from civicgrid.disclosure.thresholds import Thresholds
+
+SHIPPED = Thresholds()
+OPEN = Thresholds.open()
+
+
+def shown(*blocks: Block, thresholds: Thresholds = SHIPPED, **parts: Any) -> Output:
+    return publish(RawOutput(blocks, **parts), thresholds, "test", 1)
+
+
+def counts(values: Any, hidden: Any = None) -> Counts:
+    array = np.array(values, dtype=np.int64)
+    dimensions = tuple(
+        Dimension(name, tuple(f"{name}{i}" for i in range(size))) for name, size in zip("abc", array.shape, strict=False)
+    )
+    return Counts("people", array, dimensions, None if hidden is None else np.array(hidden))
+
+
+def column(table: OutputTable, name: str) -> list[Any]:
+    place = [c.name for c in table.columns].index(name)
+    return [row[place] for row in table.rows]
+
+
+def assert_marked(table: OutputTable) -> None:
+    """Every hidden place is empty."""
+    for row, place in table.hidden:
+        assert table.rows[row][place] is None
+
+
+def test_counts_are_rounded_with_total_and_percentages_from_the_rounded() -> None:
+    table = shown(counts([12, 33, 57])).tables[0]
+    assert column(table, "people") == [10, 35, 55, 100]
+    assert column(table, "percent") == [10.0, 35.0, 55.0, 100.0]
+    assert table.rows[-1][0] == "total"
+    assert table.title == "People by a"
+
+
+def test_a_small_count_is_hidden_with_another_and_explained_without_a_number() -> None:
+    output = shown(counts([3, 33, 57]))
+    table = output.tables[0]
+    assert column(table, "people") == [None, None, 55, 95]
+    assert column(table, "percent") == [None, None, 57.89, 100.0]
+    assert_marked(table)
+    (words,) = output.suppressed
+    assert "fewer than 10 people" in words and "worked out" in words
+    assert not re.search(r"\b3\b|\b33\b|\b2 ", words)
+
+
+def test_a_single_number_below_the_threshold_is_hidden() -> None:
+    output = shown(counts(7))
+    assert output.tables[0].rows == ((None,),)
+    assert output.tables[0].hidden == ((0, 0),)
+    assert shown(counts(17)).tables[0].rows == ((15,),)
+
+
+def test_a_two_way_table_has_margins_and_row_percentages() -> None:
+    table = shown(counts([[10, 30], [20, 40]])).tables[0]
+    assert [c.name for c in table.columns] == ["a", "b0", "b0 %", "b1", "b1 %", "total"]
+    assert table.rows == (
+        ("a0", 10, 25.0, 30, 75.0, 40),
+        ("a1", 20, 33.33, 40, 66.67, 60),
+        ("total", 30, 30.0, 70, 70.0, 100),
+    )
+
+
+def test_what_is_hidden_in_a_two_way_table_does_not_follow_from_its_margins() -> None:
+    table = shown(counts([[3, 30, 50], [20, 40, 60]])).tables[0]
+    grid = [[row[1], row[3], row[5], row[7]] for row in table.rows]
+    for line in (*grid, *zip(*grid, strict=True)):
+        assert sum(value is None for value in line) != 1
+    assert_marked(table)
+
+
+def test_more_than_two_ways_are_written_out_cell_by_cell() -> None:
+    values = np.arange(20, 28).reshape(2, 2, 2)
+    table = shown(counts(values), thresholds=OPEN).tables[0]
+    assert [c.name for c in table.columns] == ["a", "b", "c", "people"]
+    assert column(table, "people") == list(range(20, 28))
+
+
+def test_what_a_site_did_not_show_stays_hidden_with_its_margins() -> None:
+    output = shown(counts([[20, 0], [30, 40]], [[False, True], [False, False]]))
+    table = output.tables[0]
+    assert [table.rows[0][i] for i in (1, 3, 5)] == [20, None, None]
+    assert [table.rows[2][i] for i in (1, 3, 5)] == [50, None, None]
+    assert "not every site" in output.suppressed[0]
+
+
+def measures(support: list[list[int]], **extra: Any) -> Measures:
+    array = np.array(support, dtype=np.int64)
+    values = np.linspace(1.23456789, 2.3456789, array.size).reshape(array.shape)
+    columns = tuple(f"m{i}" for i in range(array.shape[1]))
+    rows = extra.pop("rows", tuple(f"r{i}" for i in range(array.shape[0])))
+    return Measures("numbers", "Numbers", rows, columns, values, array, **extra)
+
+
+def test_a_measure_on_few_people_is_hidden_and_the_others_have_limited_digits() -> None:
+    output = shown(measures([[50, 4], [0, 50]]))
+    table = output.tables[0]
+    assert table.rows[0] == ("r0", 1.23457, None)
+    assert table.rows[1][1] is not None
+    assert table.hidden == ((0, 2),)
+    assert "Numbers: some values are hidden" in output.suppressed[0]
+
+
+def test_a_hidden_group_takes_another_with_it_so_that_the_total_does_not_give_it_away() -> None:
+    block = measures([[4], [50], [70], [124]], rows=("age",) * 4, groups=("x", "y", "z", "all"), total="all")
+    table = shown(block).tables[0]
+    assert [c.name for c in table.columns] == ["variable", "group", "m0"]
+    assert [value is None for value in column(table, "m0")] == [True, True, False, False]
+
+
+def test_bounds_stand_beside_their_values_and_still_hold_after_rounding() -> None:
+    bounds = np.array([[0.0123456, 0.0]])
+    block = measures([[50, 50]], bounds=bounds)
+    table = shown(block, thresholds=Thresholds(digits=3)).tables[0]
+    assert [c.name for c in table.columns] == ["variable", "m0", "m1", "m0_bound"]
+    value, bound = float(table.rows[0][1]), float(table.rows[0][3])
+    assert abs(value - block.values[0, 0]) + bounds[0, 0] <= bound <= 0.02
+
+
+def derived() -> Derived:
+    return Derived("tests", "Tests", "people", ("chi-square",), ("value", "p_value"), np.array([[3.14159265, 0.012345678]]))
+
+
+def test_a_statistic_is_hidden_with_a_count_that_it_rests_on() -> None:
+    output = shown(counts([[10, 30], [20, 40]]), derived())
+    assert output.tables[1].rows == (("chi-square", 3.14159, 0.0123457),)
+    assert output.tables[1].columns[2].format == "p"
+    output = shown(counts([[3, 30], [20, 40]]), derived())
+    assert output.tables[1].rows == (("chi-square", None, None),)
+    assert "Tests: hidden" in output.suppressed[1]
+
+
+def test_a_statistic_without_its_counts_is_hidden() -> None:
+    assert shown(derived()).tables[0].rows[0][1] is None
+
+
+def estimates(rows: int = 100, cells: tuple[int, ...] = (50, 50)) -> Estimates:
+    return Estimates(
+        "estimates",
+        "Model",
+        ("(Intercept)", "age"),
+        ("estimate", "p_value"),
+        np.array([[1.23456789, 0.5], [np.nan, 0.1]]),
+        rows,
+        2,
+        np.array(cells, dtype=np.int64),
+        np.eye(2),
+    )
+
+
+def test_a_model_that_passes_is_shown_with_limited_digits_and_no_covariance() -> None:
+    output = shown(estimates(), facts={"deviance": 12.3456789, "iterations": 4}, counts={"people_used": 98})
+    (table,) = output.tables
+    assert table.rows == (("(Intercept)", 1.23457, 0.5), ("age", None, 0.1))
+    assert output.facts == {"people_used": 100, "deviance": 12.3457, "iterations": 4}
+    assert output.suppressed == ()
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (estimates(rows=19), "fewer than 10 people for each coefficient"),
+        (estimates(cells=(50, 4)), "has fewer than 10 people"),
+    ],
+)
+def test_a_model_that_breaks_a_rule_is_withheld_with_its_facts(block: Estimates, words: str) -> None:
+    output = shown(block, facts={"deviance": 12.3})
+    assert all(value is None for row in output.tables[0].rows for value in row[1:])
+    assert output.facts == {"deviance": None}
+    assert words in output.suppressed[0] and not re.search(r"\b(19|4)\b", output.suppressed[0])
+
+
+def test_few_residual_degrees_of_freedom_withhold_a_model() -> None:
+    output = shown(estimates(rows=20), thresholds=Thresholds(rows_per_parameter=1, residual_df=19))
+    assert "residual degrees of freedom" in output.suppressed[0]
+
+
+def test_a_count_among_the_facts_obeys_the_rule_on_counts() -> None:
+    output = shown(counts={"people_dropped": 3, "people_used": 52})
+    assert output.facts == {"people_dropped": None, "people_used": 50}
+    assert output.suppressed[0].startswith("People dropped: hidden")
+
+
+def test_the_open_thresholds_show_everything_exactly() -> None:
+    block = estimates(rows=3, cells=(1,))
+    output = shown(counts([1, 2]), measures([[1]]), block, thresholds=OPEN, facts={"x": 1 / 3, "y": float("nan")})
+    assert column(output.tables[0], "people") == [1, 2, 3]
+    assert output.tables[1].rows[0][1] == 1.23456789
+    assert output.tables[2].rows[0][1] == 1.23456789
+    assert output.tables[3].name == "estimates_covariance"
+    assert output.facts == {"x": 1 / 3, "y": None}
+    assert output.suppressed == ()
+
+
+def test_zeros_are_hidden_where_the_policy_says_so() -> None:
+    output = shown(counts([0, 40, 60]), thresholds=Thresholds(zeros=True))
+    assert column(output.tables[0], "people")[0] is None
+    assert "nobody or fewer than 10" in output.suppressed[0]
+
+
+def test_what_comes_out_is_canonical() -> None:
+    output = shown(counts([[3, 30], [20, 40]]), measures([[5, 50]]), derived(), estimates())
+    assert Output.from_bytes(output.canonical()) == output
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_shown_table_of_counts_holds_a_small_number(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.poisson(rng.gamma(0.7, 20, (3, 3)))
+    table = shown(counts(values), thresholds=Thresholds(round_to=1)).tables[0]
+    for row in table.rows:
+        for value, spec in itertools.islice(zip(row, table.columns, strict=True), 1, None):
+            assert spec.format != "count" or value is None or value == 0 or value >= 10

@@ -142,7 +142,7 @@ class LocalNetwork:
 
     def load_table(self, site: str, source: object, dataset: str, dictionary: Dictionary | None = None) -> LoadReport:
         with Store(self.node(site).data) as store:
-            return store.load_table(dataset, source, dictionary)  # type: ignore[arg-type]
+            return store.load_table(dataset, source, dictionary)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 

@@ -22,16 +22,17 @@ class Board:
 
     def see(self, line: Mapping[str, Any]) -> None:
         """Take in a line of the hub's log."""
-        action, site = str(line.get("action", "")), line.get("site")
+        action = str(line.get("action", ""))
         if action == "asked":
             if line.get("kind") == "round":
                 self.now = f"{line.get('analysis')}, round {int(line.get('round', 0)) + 1}"
             elif line.get("kind") == "finish":
                 self.now = "publishing"
-        elif isinstance(site, str):
-            count, _ = self.sites.get(site, (0, ""))
-            said = "did not answer in time" if action == "lost" else f"{self.now}: answered"
-            self.sites[site] = (count + 1, said)
+        elif action in ("answered", "lost"):
+            for site in line.get("sites", ()):
+                count, _ = self.sites.get(site, (0, ""))
+                said = "did not answer in time" if action == "lost" else f"{self.now}: answered"
+                self.sites[site] = (count + (action == "answered"), said)
 
     def __rich__(self) -> Table:
         table = Table(title=f"Now: {self.now}", title_justify="left", box=None)

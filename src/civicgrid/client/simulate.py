@@ -156,7 +156,7 @@ class Simulation(Grid):
                         reply = read_reply(answered.header)
                         answers[name] = Reply(reply, answered.share)
                         if progress is not None:
-                            progress({"action": "answered", "site": name, "kind": reply.kind})
+                            progress({"action": "answered", "sites": (name,), "kind": reply.kind})
                 header = dispatch.frame.header
                 phase = header.analysis if isinstance(header, Round) else "enrol"
                 dispatch = talk.send(answers)

@@ -93,10 +93,10 @@ class Permit(Node):
             raise TrustError("the data set is not on the permit")
         if {method.kind for method in plan.methods.values()} - set(self.methods):
             raise TrustError("a method is not on the permit")
-        missing = [read for read in plan.reads() if not self._covers(read)]
+        missing = [read for read in plan.reads if not self._covers(read)]
         if missing:
             raise TrustError(f"the columns {', '.join(sorted(missing))} are not on the permit")
-        if self.plans and plan.digest() not in self.plans:
+        if self.plans and plan.identity not in self.plans:
             raise TrustError("the plan is not one of those on the permit")
 
     def _covers(self, read: str) -> bool:

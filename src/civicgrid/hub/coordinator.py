@@ -112,7 +112,7 @@ def conduct(
     if state.attempt >= 0:
         finish = Frame(Finish(network=request.network, run=run))
         yield Dispatch(finish, tuple(sorted(members)), expects=False)
-    return StudyResult(run=run, plan=request.plan.digest(), analyses=tuple(results))
+    return StudyResult(run=run, plan=request.plan.identity, analyses=tuple(results))
 
 
 def _enrol(state: _Run, wanted: frozenset[str]) -> Generator[Dispatch, Answers, dict[str, SiteOutcome]]:
@@ -122,10 +122,10 @@ def _enrol(state: _Run, wanted: frozenset[str]) -> Generator[Dispatch, Answers, 
         state.attempt += 1
         state.roster = Roster(
             network=state.request.network,
-            study=state.request.digest(),
+            study=state.run,
             run=state.run,
             attempt=state.attempt,
-            plan=state.request.plan.digest(),
+            plan=state.request.plan.identity,
             members=tuple(state.members[site] for site in sorted(wanted)),
         )
         prepare = Prepare(network=state.request.network, run=state.run, study=state.study, roster=state.roster)
@@ -188,9 +188,14 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         raise WireError("There is no roster to ask.")
     coordination = analysis.method.coordinate(state.request.plan.schema)
     ask = next(coordination)
-    said = [state.accepted[site] for site in sorted(state.seated)]
-    signed = said[0].signature.joined(*(accepted.signature for accepted in said[1:]))
-    standings = tuple(accepted.standing for accepted in said)
+    roster, seated = state.roster.digest(), tuple(sorted(state.seated))
+    signed: Envelope | None = None
+    standings: tuple[Envelope, ...] = ()
+    if state.announced != state.attempt:
+        said = [state.accepted[site] for site in seated]
+        signed = said[0].signature.joined(*(accepted.signature for accepted in said[1:]))
+        standings = tuple(accepted.standing for accepted in said)
+        state.announced = state.attempt
     while True:
         if rounds.done >= MAX_ROUNDS:
             raise FitError(f"{analysis.name} did not come to an end within {MAX_ROUNDS} rounds and was stopped.")
@@ -201,15 +206,15 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
             analysis=analysis.name,
             version=analysis.method.version,
             round=rounds.done,
-            roster=state.roster.digest(),
-            signed=None if state.announced == state.attempt else signed,
-            standings=() if state.announced == state.attempt else standings,
+            roster=roster,
+            signed=signed,
+            standings=standings,
         )
-        state.announced = state.attempt
-        answers = yield Dispatch(Frame(task, {"ask": ask.to_bytes()}), tuple(sorted(state.seated)))
+        signed, standings = None, ()
+        answers = yield Dispatch(Frame(task, {"ask": ask.to_bytes()}), seated)
         missing = {
             site: _outcome(site, answers.get(site))
-            for site in state.seated
+            for site in seated
             if site not in answers or not isinstance(answers[site].reply, Shared)
         }
         if missing:

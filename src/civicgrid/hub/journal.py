@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from civicgrid.errors import CivicGridError
 from civicgrid.hub.database import audit
-from civicgrid.trust.chain import Head, Link, follow
+from civicgrid.trust.chain import Detail, Head, Link, follow
 
 
 class Journal:
@@ -41,12 +41,12 @@ class Journal:
         finally:
             self._lines = []
 
-    def add(self, connection: sa.Connection, run: str | None, action: str, **details: str | int) -> None:
+    def add(self, connection: sa.Connection, run: str | None, action: str, **details: Detail) -> None:
         """A line: what happened (`action`), to which run, with digests, names of sites and numbers of messages."""
         if self._last is None:
             row = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
             self._last = Head(seq=row[0], hash=row[1]) if row else None
-        given = {name: value for name, value in details.items() if value != ""}
+        given = {name: value for name, value in details.items() if value not in ("", ())}
         line = follow(self._last, time.time(), "hub", action, given if run is None else {"run": run, **given})
         self._last = Head(seq=line.seq, hash=line.hash)
         self._lines.append({"seq": line.seq, "run": run, "entry": line.canonical().decode(), "hash": line.hash})

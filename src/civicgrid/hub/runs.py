@@ -23,6 +23,7 @@ from civicgrid.errors import CivicGridError
 from civicgrid.hub import database as db
 from civicgrid.hub.coordinator import Answer, Conduct, Dispatch, conduct
 from civicgrid.hub.journal import Journal
+from civicgrid.trust.chain import Detail
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import SigningKey
 from civicgrid.wire import Member, Reply, SignedTask, StudyRequest, StudyResult, read_reply, read_study
@@ -99,7 +100,7 @@ class Runs:
                     network=request.network,
                     project=request.project,
                     person=request.person,
-                    plan=request.plan.digest(),
+                    plan=request.plan.identity,
                     study=study.canonical().decode(),
                     members=json.dumps([members[site].to_data() for site in sorted(members)]),
                     offline=json.dumps(list(offline)),
@@ -107,7 +108,7 @@ class Runs:
                     state="running",
                 )
             )
-            self.journal.add(connection, run, "submitted", project=request.project, plan=request.plan.digest())
+            self.journal.add(connection, run, "submitted", project=request.project, plan=request.plan.identity)
         self._begin(request, study, members, offline)
         return run
 
@@ -212,7 +213,7 @@ class Runs:
                 )
             )
             kind = getattr(dispatch.frame.header, "kind", "task")
-            details: dict[str, str | int] = {"task": signed.digest, "kind": kind, "sites": len(dispatch.targets)}
+            details: dict[str, Detail] = {"task": signed.digest, "kind": kind, "sites": dispatch.targets}
             if kind == "round":
                 details |= {
                     "analysis": getattr(dispatch.frame.header, "analysis", ""),
@@ -262,16 +263,17 @@ class Runs:
             return
         rows = [{k: v for k, v in row.items() if k != "run"} for row in self._pending]
         connection.execute(sa.insert(db.replies), rows)
-        for row in self._pending:
-            share = row["share"]
-            self.journal.add(
-                connection,
-                str(row["run"]),
-                "answered" if row["header"] is not None else "lost",
-                site=str(row["site"]),
-                task=str(row["task"]),
-                digest=digest(share) if isinstance(share, bytes) and share else "",
-            )
+        for task in dict.fromkeys(str(row["task"]) for row in self._pending):
+            of_task = [row for row in self._pending if row["task"] == task]
+            answered = [row for row in of_task if row["header"] is not None]
+            shares = tuple(digest(row["share"]) for row in answered if isinstance(row["share"], bytes) and row["share"])
+            run = str(of_task[0]["run"])
+            if answered:
+                sites = tuple(str(row["site"]) for row in answered)
+                self.journal.add(connection, run, "answered", task=task, sites=sites, shares=shares)
+            if len(answered) < len(of_task):
+                lost = tuple(str(row["site"]) for row in of_task if row["header"] is None)
+                self.journal.add(connection, run, "lost", task=task, sites=lost)
 
     def _confirm(self) -> None:
         for row in self._pending:

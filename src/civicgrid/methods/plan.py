@@ -7,7 +7,8 @@ signed, and run are the same thing. `bind` makes one from what a researcher wrot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -50,14 +51,15 @@ class Plan(Node):
     def dataset(self) -> str:
         return self.cohort.dataset
 
-    @property
-    def schema(self) -> Schema:
+    @cached_property
+    def schema(self) -> Schema:  # type: ignore[override]  # pydantic's own `schema` is deprecated and unused here
         return self.cohort.schema
 
-    @property
+    @cached_property
     def methods(self) -> dict[str, Method]:
         return {analysis.name: analysis.method for analysis in self.analyses}
 
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Every column that the plan reads, as "table.column"; for a research table "records.column"."""
         found: set[str] = set()
@@ -76,6 +78,11 @@ class Plan(Node):
                 case Events():
                     found.add(f"{node.table}.person_id")
         return frozenset(found)
+
+    @cached_property
+    def identity(self) -> str:
+        """The digest, worked out once."""
+        return self.digest()
 
     def unused(self) -> tuple[str, ...]:
         """Columns of the cohort that no method reads: asked for, and not needed."""
@@ -120,7 +127,7 @@ def bind(
     return Plan(
         title=title,
         cohort=source,
-        analyses=tuple(Analysis(name=name, method=method) for name, method in methods.items()),
+        analyses=tuple(Analysis(name=name, method=cast(Any, method)) for name, method in methods.items()),
     )
 
 

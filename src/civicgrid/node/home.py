@@ -15,9 +15,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
 from civicgrid.config import NodeSettings, read_settings, write_settings
 from civicgrid.disclosure.policy import EXAMPLE, Policy
@@ -28,11 +29,15 @@ from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Home:
-    """The folder of one node."""
+    """The folder of one node. What is asked for at every task is read again only when its files have changed."""
 
     path: Path
+    _read: dict[str, tuple[object, object]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def data(self) -> Path:
@@ -66,7 +71,24 @@ class Home:
         return ExchangeKey.load(self.path / "keys" / "exchange.pem")
 
     def policy(self) -> Policy:
-        return Policy.load(self.path / "policy.toml")
+        return self._fresh("policy", ("policy.toml",), lambda: Policy.load(self.path / "policy.toml"))
+
+    def _fresh(self, what: str, names: tuple[str, ...], read: Callable[[], T]) -> T:
+        """What was read before if the files are as they were (time, size, inode of each), else read now."""
+        stamp: list[object] = []
+        for name in names:
+            path = self.path / name
+            for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
+                try:
+                    found = entry.stat()
+                    stamp.append((entry.name, found.st_mtime_ns, found.st_size, found.st_ino))
+                except FileNotFoundError:
+                    stamp.append((entry.name, "gone"))
+        kept = self._read.get(what)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, read())
+            self._read[what] = kept
+        return cast(T, kept[1])
 
     def member(self) -> Member:
         """The site's card: what others need to know of it, and nothing secret."""
@@ -93,6 +115,9 @@ class Home:
 
     def peers(self) -> dict[str, Member]:
         """The other sites that this one has pinned, by name."""
+        return self._fresh("peers", ("peers.json",), self._peers)
+
+    def _peers(self) -> dict[str, Member]:
         path = self.path / "peers.json"
         try:
             found = [Member.from_bytes(json.dumps(entry)) for entry in json.loads(path.read_text("utf-8"))]
@@ -134,6 +159,9 @@ class Home:
 
     def permits(self) -> list[tuple[str, Permit]]:
         """Every permit that a custodian of this site has signed, with its digest, latest first."""
+        return self._fresh("permits", ("permits", "custodians.keys"), self._permits)
+
+    def _permits(self) -> list[tuple[str, Permit]]:
         found = []
         custodians = self.custodians()
         for path in sorted((self.path / "permits").glob("*.json")):

@@ -16,10 +16,10 @@ from civicgrid.methods.plan import Plan
 from civicgrid.omop.vocabulary import unknown_concepts
 from civicgrid.query.cohort import Cohort
 from civicgrid.query.engines.duckdb import DuckDBEngine
-from civicgrid.query.nodes import ConceptSet, walk
+from civicgrid.query.nodes import ConceptSet, RecordField, walk
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
-from civicgrid.wire import Holding
+from civicgrid.wire import Holding, StudyRequest
 
 
 class Data(ABC):
@@ -52,7 +52,7 @@ class Stored(Data):
             raise DataError(f"The data set {held.name} is of another kind than the plan expects.")
         cursor = self.store.cursor()
         ids = {concept.id for node in walk(cohort) if isinstance(node, ConceptSet) for concept in node.concepts}
-        if ids and unknown_concepts(cursor, held.name, ids):
+        if ids and unknown_concepts(cursor, held.name, sorted(ids)):
             raise DataError("The plan names concepts that are not in this site's vocabulary.")
         table = DuckDBEngine(cursor).table(cohort, held.snapshot, held.name)
         return Cached(table, self.cache_bytes)
@@ -94,20 +94,19 @@ class Cached(Table):
 class Session:
     """One run at one site. `rows` names the people: the snapshot and the population, whatever is asked of them."""
 
-    run: str
-    plan: Plan
+    request: StudyRequest
     table: Table
     rows: str
 
 
-def open_session(run: str, plan: Plan, data: Data) -> Session:
-    """The session of a plan, or Withheld(NO_DATA) where the site does not hold what the plan asks for."""
+def open_session(request: StudyRequest, data: Data) -> Session:
+    """The session of a study, or Withheld(NO_DATA) where the site does not hold what its plan asks for."""
     try:
-        _agree(plan, data.holdings())
-        table = data.open(plan.cohort)
+        _agree(request.plan, data.holdings())
+        table = data.open(request.plan.cohort)
     except DataError as error:
         raise Withheld(Code.NO_DATA, str(error)) from None
-    return Session(run, plan, table, rows_of(plan, table.snapshot))
+    return Session(request, table, rows_of(request.plan, table.snapshot))
 
 
 def rows_of(plan: Plan, snapshot: str) -> str:
@@ -131,8 +130,6 @@ def _agree(plan: Plan, holdings: tuple[Holding, ...]) -> None:
 
 
 def _record_columns(plan: Plan) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    from civicgrid.query.nodes import RecordField
-
     for node in walk(plan.cohort):
         if isinstance(node, RecordField):
             yield node.column, node.type.kind, node.type.levels

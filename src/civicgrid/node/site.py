@@ -19,7 +19,7 @@ from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.policy import Policy
 from civicgrid.disclosure.release import Limbs, Terms, release, stands_alone
 from civicgrid.disclosure.thresholds import Thresholds
-from civicgrid.errors import PlanError, TrustError
+from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
 from civicgrid.methods.method import Ask
 from civicgrid.node.session import Data, Session, open_session
@@ -30,7 +30,6 @@ from civicgrid.trust.masks import MaskContext, mask
 from civicgrid.trust.roster import Member, check
 from civicgrid.wire import (
     STANDING,
-    STUDY,
     Accepted,
     Finish,
     Prepare,
@@ -42,6 +41,7 @@ from civicgrid.wire import (
     SignedTask,
     Standing,
     StudyRequest,
+    read_study,
 )
 
 log = logging.getLogger("civicgrid.node")
@@ -115,7 +115,8 @@ class Site:
     # --- taking part -------------------------------------------------------------------------------------------------
 
     def _prepare(self, task: str, prepare: Prepare) -> Answered:
-        request, permit_digest, permit = self._permitted(prepare.study)
+        request = self._study(prepare.study)
+        permit_digest, permit = self._permitted(request)
         roster = prepare.roster
         if (
             (roster.network, roster.study, roster.run) != (self.identity.network, request.digest(), prepare.run)
@@ -124,7 +125,7 @@ class Site:
         ):
             raise Withheld(Code.ROSTER, "the roster is for another study")
         self._check_members(roster)
-        session = self.sessions.get(prepare.run) or open_session(prepare.run, request.plan, self.data)
+        session = self.sessions.get(prepare.run) or open_session(request, self.data)
         self.sessions[prepare.run] = session
         thresholds = self._thresholds(permit)
         alone = not 0 < session.table.rows < thresholds.min_cell
@@ -164,22 +165,23 @@ class Site:
             )
             return self._put_out(task, reply, b"")
 
-    def _permitted(self, study: Envelope) -> tuple[StudyRequest, str, Permit]:
-        """The request inside a signed study, and the permit of this site that covers it."""
-        refusal = "there is no permit for the project"
+    def _study(self, study: Envelope) -> StudyRequest:
+        """The request inside a signed study, once the person whom it names is found to have signed it."""
+        try:
+            request = read_study(study)
+        except TrustError as error:
+            raise Withheld(Code.NOT_PERMITTED, str(error)) from None
+        except (PlanError, WireError) as error:
+            raise Withheld(Code.NOT_UNDERSTOOD, str(error)) from None
+        if request.network != self.identity.network:
+            raise Withheld(Code.NOT_PERMITTED, "the study is for another network")
+        return request
+
+    def _permitted(self, request: StudyRequest) -> tuple[str, Permit]:
+        """The permit of this site that covers the study now, with its digest."""
+        refusal = "no permit stands at this site"
         for permit_digest, permit in self.trusted.permits():
             try:
-                request = StudyRequest.from_bytes(study.verify(STUDY, [person.key for person in permit.people]))
-            except TrustError:
-                refusal = "the study is not signed by a person on a permit"
-                continue
-            except PlanError as error:
-                raise Withheld(Code.NOT_UNDERSTOOD, str(error)) from None
-            try:
-                if request.person not in study.signers(STUDY, [request.person]):
-                    raise TrustError("the study is signed by another person than it names")
-                if request.network != self.identity.network:
-                    raise TrustError("the study is for another network")
                 permit.check(
                     network=self.identity.network,
                     site=self.identity.member.site,
@@ -188,7 +190,7 @@ class Site:
                     plan=request.plan,
                     now=self.now(),
                 )
-                return request, permit_digest, permit
+                return permit_digest, permit
             except TrustError as error:
                 refusal = str(error)
         raise Withheld(Code.NOT_PERMITTED, refusal)
@@ -211,7 +213,7 @@ class Site:
     def _round(self, task: str, round_: Round, raw: bytes) -> Answered:
         session, permit = self._session(round_.run)
         roster = self._roster(round_, session.rows)
-        method = session.plan.methods.get(round_.analysis)
+        method = session.request.plan.methods.get(round_.analysis)
         if method is None or method.version != round_.version:
             raise Withheld(Code.NOT_UNDERSTOOD, "no such analysis in the plan, or another version of its method")
         # The digest binds the analysis too: two analyses may ask in the same bytes and mean different sums.
@@ -262,16 +264,16 @@ class Site:
 
     def _session(self, run: str) -> tuple[Session, Permit]:
         """The run as this site accepted it, with a permit that covers it still; reopened after a restart."""
-        row = self.state.connection.execute("select study, snapshot from runs where run = ?", (run,)).fetchone()
-        if row is None:
-            raise Withheld(Code.LATE, "this site has not accepted the run")
-        request, _, permit = self._permitted(Envelope.from_bytes(row[0]))
-        if run not in self.sessions:
-            self.sessions[run] = open_session(run, request.plan, self.data)
-        session = self.sessions[run]
-        if session.table.snapshot != row[1]:
-            raise Withheld(Code.LATE, "the data set has been loaded anew since the run began")
-        return session, permit
+        session = self.sessions.get(run)
+        if session is None:
+            row = self.state.connection.execute("select study, snapshot from runs where run = ?", (run,)).fetchone()
+            if row is None:
+                raise Withheld(Code.LATE, "this site has not accepted the run")
+            session = open_session(self._study(Envelope.from_bytes(row[0])), self.data)
+            if session.table.snapshot != row[1]:
+                raise Withheld(Code.LATE, "the data set has been loaded anew since the run began")
+            self.sessions[run] = session
+        return session, self._permitted(session.request)[1]
 
     def _roster(self, round_: Round, rows: str) -> Roster:
         """The roster that this site has signed for the attempt, once every other member is seen to have signed it too."""
@@ -307,8 +309,10 @@ class Site:
             )
 
     def _standing(self, envelope: Envelope, roster: Roster) -> tuple[str, bool]:
+        """What one member said of itself, once its own key is found to have signed it."""
+        hint = envelope.signatures[0].keyid
         for member in roster.members:
-            if envelope.signers(STANDING, [member.signing]):
+            if member.signing == hint:
                 said = Standing.from_bytes(envelope.verify(STANDING, [member.signing]))
                 if (said.site, said.roster) == (member.site, roster.digest()):
                     return said.site, said.alone

@@ -211,7 +211,8 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: F
         faults.more(found[0][1] - len(found))
     else:
         stage.notes.append(
-            f"{table.name}: {counted(int(rows), 'row')} repeating the {key} of a different record kept, since nothing refers to it."
+            f"{table.name}: {counted(int(rows), 'row')} repeating the {key} of a different record kept, since "
+            "nothing refers to it."
         )
 
 

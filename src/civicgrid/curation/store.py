@@ -29,7 +29,7 @@ from civicgrid.canonical import Node
 from civicgrid.curation.cdm_load import RepeatedIds, load_cdm
 from civicgrid.curation.dictionary import Dictionary
 from civicgrid.curation.formats import open_cdm
-from civicgrid.curation.formats.source import quote
+from civicgrid.curation.formats.source import literal, quote
 from civicgrid.curation.persons import HOME
 from civicgrid.curation.records import load_records
 from civicgrid.curation.records_source import open_records
@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 Kind = Literal["omop", "table"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog"}
+CATALOG = "_store"
+"""What the store's database is called inside its own connection."""
+
+_RESERVED = {"main", "memory", "temp", "system", "information_schema", "pg_catalog"}
 
 
 class DataSet(Node):
@@ -80,17 +83,21 @@ class Store:
         self.path = Path(path) if path is not None else None
         self._loading = threading.Lock()
         self._scratch: str | None = None
+        # Attached under a name that no data set can have: DuckDB would call the database after its file, and a data
+        # set of that name would then be ambiguous.
+        self._connection = duckdb.connect()
         try:
-            self._connection = duckdb.connect(str(self.path) if self.path else ":memory:")
+            self._connection.execute(f"ATTACH {literal(str(self.path or ':memory:'))} AS {CATALOG}")
         except duckdb.Error as error:
+            self._connection.close()
             raise DataError(
-                f"The store {self.path} could not be opened ({type(error).__name__}). Expected a DuckDB "
-                "file that no "
+                f"The store {self.path} could not be opened ({type(error).__name__}). Expected a DuckDB file that no "
                 "other program has open. Stop the node that uses it, or check the path and its permissions."
             ) from None
+        self._connection.execute(f"USE {CATALOG}")
         if self.path is None:
             self._scratch = tempfile.mkdtemp(prefix="civicgrid-")
-            self._connection.execute("SET temp_directory = ?", [self._scratch])
+        self._connection.execute("SET temp_directory = ?", [self._scratch or f"{self.path}.tmp"])
         if memory is not None:
             self._connection.execute("SET memory_limit = ?", [memory])
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(HOME)}")
@@ -153,11 +160,17 @@ class Store:
         raise DataError(f"There is no data set {name!r} here. There is: {have}.")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the same database, for one thread to read with."""
-        return self._connection.cursor()
+        """A connection of its own to the same database, for one thread to read with.
+
+        Ask here for every one: a cursor's own cursor does not know which database it is in.
+        """
+        cursor = self._connection.cursor()
+        cursor.execute(f"USE {CATALOG}")
+        return cursor
 
     def close(self) -> None:
         """Write everything out and let go of the file."""
+        _quietly(lambda: self._connection.execute(f"CHECKPOINT {CATALOG}"))
         self._connection.close()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -222,13 +235,8 @@ class Store:
             open_ = False
         except CivicGridError:
             raise
-        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError, MemoryError) as error:
-            raise DataError(
-                f"The data set {name!r} was not loaded: there was not enough room on disk or in memory "
-                f"({type(error).__name__}). What was loaded before is untouched. Free some space where the "
-                "store and "
-                "its temporary files are, and load again."
-            ) from None
+        except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.IOException, OSError, MemoryError) as error:
+            raise DataError(_no_room(name, error)) from None
         except duckdb.Error as error:
             # DuckDB quotes the values it stumbled over: its message goes no further.
             raise DataError(
@@ -251,6 +259,24 @@ def _quietly(act: Callable[[], object]) -> None:
         act()
     except duckdb.Error:
         return
+
+
+def _no_room(name: str, error: Exception) -> str:
+    """What to say of a disk or a memory that failed, without the database's own words, which may quote a record."""
+    told = str(error).lower()
+    unread = isinstance(error, duckdb.IOException | OSError) and not any(
+        word in told for word in ("write", "space", "too large", "quota", "resize", "fsync", "truncate")
+    )
+    if unread:
+        return (
+            f"The data set {name!r} was not loaded: a file could not be read ({type(error).__name__}). What was loaded "
+            "before is untouched. Check that the source is complete and that this program may read it."
+        )
+    return (
+        f"The data set {name!r} was not loaded: there was not enough room on disk or in memory ({type(error).__name__}). "
+        "What was loaded before is untouched. Free some space where the store and its temporary files are, start the "
+        "program again if it does not go on, and load again."
+    )
 
 
 def _words(kind: Kind) -> str:

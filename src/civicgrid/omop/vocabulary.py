@@ -7,7 +7,7 @@ descendants, mapped and excluded concepts are those of OHDSI's concept set expre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -33,11 +33,11 @@ def descendants_sql(schema: str, concepts: str) -> str:
 def resolve(
     connection: duckdb.DuckDBPyConnection,
     dataset: str,
-    concepts: Sequence[int],
+    concepts: Collection[int],
     *,
     descendants: bool = True,
     mapped: bool = False,
-    excluded: Sequence[int] = (),
+    excluded: Collection[int] = (),
 ) -> Resolved:
     """The concepts that a set stands for in this data set's vocabulary.
 
@@ -62,7 +62,7 @@ def resolve(
     return Resolved(tuple(concept for (concept,) in found), unknown_concepts(connection, dataset, concepts))
 
 
-def unknown_concepts(connection: duckdb.DuckDBPyConnection, dataset: str, concepts: Sequence[int]) -> tuple[int, ...]:
+def unknown_concepts(connection: duckdb.DuckDBPyConnection, dataset: str, concepts: Collection[int]) -> tuple[int, ...]:
     """The ids that neither the site's concept table nor its ancestry knows: misprints, or a vocabulary not loaded."""
     schema = '"' + dataset.replace('"', '""') + '"'
     found = connection.execute(

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 PERSON = "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id"
-CONDITION = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date,condition_end_date,condition_type_concept_id"
+CONDITION = (
+    "condition_occurrence_id,person_id,condition_concept_id,"
+    "condition_start_date,condition_end_date,condition_type_concept_id"
+)
 PERIOD = "observation_period_id,person_id,observation_period_start_date,observation_period_end_date,period_type_concept_id"
 
 

@@ -172,7 +172,7 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
         assert store.load_table("trial", pd.DataFrame({"age": [4]})).changed
 
 
-@pytest.mark.parametrize("name", ["", "Leeds", "1st", "a b", "main", "temp", "x" * 64, 'a"b', "information_schema"])
+@pytest.mark.parametrize("name", ["", "Leeds", "1st", "a b", "main", "memory", "temp", "x" * 64, 'a"b', "information_schema"])
 def test_a_data_set_name_is_checked(name):
     with Store() as store, pytest.raises(DataError, match="Expected a data set name"):
         store.load_table(name, pd.DataFrame({"a": [1]}))
@@ -216,6 +216,14 @@ def test_a_store_opens_again_with_what_it_held(tmp_path):
         held = store.datasets()
     with Store(tmp_path / "node.duckdb") as store:
         assert store.datasets() == held
+
+
+@pytest.mark.parametrize("name", ["node", "records", "person", "select"])
+def test_a_data_set_may_be_called_like_its_file_or_a_table(tmp_path, name):
+    for path in (tmp_path / "node.duckdb", None):
+        with Store(path) as store:
+            store.load_table(name, pd.DataFrame({"a": [1]}))
+            assert store.cursor().execute(f'SELECT a FROM "{name}".records').fetchall() == [(1,)]
 
 
 def test_a_store_that_another_program_has_open_says_so(tmp_path):

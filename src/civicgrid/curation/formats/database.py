@@ -11,7 +11,8 @@ from civicgrid.curation.formats.source import Source, SourceTable, literal, quot
 from civicgrid.errors import DataError
 from civicgrid.omop.cdm import CDM
 
-ALIAS = "civicgrid_source"
+ALIAS = "_source"
+"""A name that no data set can have."""
 
 _POSITIONAL = re.compile(r"column\d+")
 

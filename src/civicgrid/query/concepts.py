@@ -33,7 +33,7 @@ class Concepts:
         return self._with(self.node.concepts + tuple(taken))
 
     def _with(self, every: tuple[nodes.Concept, ...]) -> Concepts:
-        return Concepts(nodes.ConceptSet(name=self.node.name, concepts=in_order(every)))
+        return Concepts(nodes.ConceptSet(name=self.node.name, concepts=every))
 
     def __repr__(self) -> str:
         return f"<concept set “{self.node.name}”: {len(self.node.concepts)} concepts>"
@@ -41,7 +41,7 @@ class Concepts:
 
 def concept_set(*ids: int, name: str) -> Concepts:
     """A concept set of these OMOP concept ids, exactly; add `.with_descendants()` for what lies below them."""
-    return Concepts(nodes.ConceptSet(name=name, concepts=in_order(concepts(list(ids)))))
+    return Concepts(nodes.ConceptSet(name=name, concepts=concepts(list(ids))))
 
 
 def concepts(ids: list[int]) -> tuple[nodes.Concept, ...]:
@@ -52,8 +52,3 @@ def concepts(ids: list[int]) -> tuple[nodes.Concept, ...]:
                 f"{type(one).__name__} came. Look the id up in Athena (athena.ohdsi.org)."
             )
     return tuple(nodes.Concept(id=one) for one in ids)
-
-
-def in_order(every: tuple[nodes.Concept, ...]) -> tuple[nodes.Concept, ...]:
-    """Each entry once, in the order of the ids, so that the same set is the same plan however it was typed."""
-    return tuple(sorted(set(every), key=lambda one: (one.id, one.excluded, one.descendants)))

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator, model_validator
 from pydantic import Field as Setting
-from pydantic import model_validator
 
 from civicgrid.canonical import MAX_DEPTH, Node
 from civicgrid.errors import PlanError
@@ -290,12 +290,17 @@ class Compare(SeriesNode):
         return YES_NO
 
 
+def _values_in_order(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Each value once and in order, so that the same question is the same plan however it was typed."""
+    return tuple(sorted(set(values), key=lambda one: (one.of, not isinstance(one.value, str) and one.value, str(one.value))))
+
+
 class IsIn(SeriesNode):
     """Whether a value is one of these constants; missing when it is missing."""
 
     kind: Literal["is_in"] = "is_in"
     part: Series
-    values: tuple[Value, ...]
+    values: Annotated[tuple[Value, ...], AfterValidator(_values_in_order)]
 
     def typed(self) -> SeriesType:
         came = self.part.returns
@@ -325,6 +330,10 @@ class Concept(Node):
     excluded: bool = False
 
 
+def _concepts_in_order(concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
+    return tuple(sorted(set(concepts), key=lambda one: (one.id, one.excluded, one.descendants)))
+
+
 class ConceptSet(PlanNode):
     """Concepts under a name. What is taken out wins; descendants are those of the site's own vocabulary.
 
@@ -332,7 +341,7 @@ class ConceptSet(PlanNode):
     """
 
     name: str
-    concepts: tuple[Concept, ...]
+    concepts: Annotated[tuple[Concept, ...], AfterValidator(_concepts_in_order)]
 
     def check(self) -> None:
         printable("a concept set's name", self.name)

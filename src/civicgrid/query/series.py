@@ -69,10 +69,8 @@ class Series:
             return _bool(nodes.InConceptSet(part=self.node, concepts=values.node), self)
         if isinstance(values, str | Series):
             raise PlanError("is_in() expects a list of values or a concept set. For one value write ==.")
-        every = [constant(value, self.node.returns) for value in values]
-        unique = {(value.of, value.value): value for value in every}
-        kept = tuple(unique[key] for key in sorted(unique, key=lambda key: (key[0], str(key[1]).zfill(20))))
-        return _bool(nodes.IsIn(part=self.node, values=kept), self)
+        every = tuple(constant(value, self.node.returns) for value in values)
+        return _bool(nodes.IsIn(part=self.node, values=every), self)
 
     def is_not_in(self, values: Iterable[object] | Concepts) -> Bool:
         return ~self.is_in(values)

@@ -20,7 +20,7 @@ from sqlglot import exp
 from civicgrid.errors import DataError
 from civicgrid.query.cohort import Cohort
 from civicgrid.query.compile import BASE, Compiled, Places, compile_cohort
-from civicgrid.query.sql import column, name, select
+from civicgrid.query.sql import column
 from civicgrid.query.table import ARROW, PERSON, Table
 from civicgrid.query.types import Schema
 

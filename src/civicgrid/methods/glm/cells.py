@@ -11,7 +11,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, Counts, Dimension, IntArray
 from civicgrid.methods.glm.model import Model
-from civicgrid.methods.glm.people import Array, People, complete
+from civicgrid.methods.people import Array, People, complete
 from civicgrid.query.table import Table
 
 OUTCOME = Dimension("outcome", ("no", "yes"))

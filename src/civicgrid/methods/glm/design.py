@@ -20,6 +20,7 @@ import numpy.typing as npt
 from civicgrid.disclosure.shapes import FloatArray
 from civicgrid.errors import PlanError
 from civicgrid.methods.glm.terms import ColumnTerm, Interaction, Polynomial
+from civicgrid.methods.people import levels_of
 from civicgrid.query.types import Schema
 
 MAX_COLUMNS = 300
@@ -182,7 +183,7 @@ def _levels(terms: Sequence[ColumnTerm | Interaction | Polynomial], schema: Sche
             if not column.numeric:
                 if isinstance(term, Polynomial):
                     raise PlanError(f"poly needs a number; {name!r} is {column.words()}. Name the column by itself.")
-                levels[name] = column.levels if column.kind == "category" else ("no", "yes")
+                levels[name] = levels_of(column)
     return levels
 
 

@@ -30,7 +30,8 @@ _DEPENDENT = 1e-11
 _LARGE = 12.0
 
 _EXACT = (
-    "The predictors give the outcome exactly, so no standard errors can be had. Check whether a predictor is the "
+    "The predictors give the outcome exactly, so no standard errors can be had. Check whether a predictor "
+    "is the "
     "outcome under another name."
 )
 
@@ -154,7 +155,8 @@ def _no_convergence(model: Model, survey: Survey, beta: FloatArray, step: FloatA
     if growing and not model.family.estimated_dispersion:
         return _separated(growing)
     return FitError(
-        f"The fit did not settle within {MAX_PASSES} passes over the data. Look at the spread of the predictors: "
+        f"The fit did not settle within {MAX_PASSES} passes over the data. Look at the spread of the "
+        f"predictors: "
         "one with a few very large values can cause it; take its logarithm, or leave it out."
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from civicgrid.disclosure.shapes import FloatArray
 from civicgrid.methods.glm.design import Design
 from civicgrid.methods.glm.family import Family
-from civicgrid.methods.glm.people import People
+from civicgrid.methods.people import People
 from civicgrid.query.types import Schema
 
 

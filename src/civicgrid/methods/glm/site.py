@@ -16,8 +16,8 @@ from civicgrid.errors import PlanError
 from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
 from civicgrid.methods.glm.model import Model
-from civicgrid.methods.glm.people import complete
 from civicgrid.methods.method import BLOCK, Ask
+from civicgrid.methods.people import complete
 from civicgrid.query.table import Table
 
 ALL = Dimension("people", ("all",))

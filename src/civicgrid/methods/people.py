@@ -1,4 +1,6 @@
-"""The people that a model is fitted to: those with a value in every column that it reads."""
+"""The people that a method can use: those with a value in every column that it reads; and the groups they
+fall into.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,16 @@ import numpy.typing as npt
 from civicgrid.disclosure.shapes import FloatArray
 from civicgrid.methods.method import blocks
 from civicgrid.query.table import Table
-from civicgrid.query.types import Schema
+from civicgrid.query.types import ColumnType, Schema
 
 Array = npt.NDArray[Any]
+
+
+def levels_of(column: ColumnType) -> tuple[str, ...]:
+    """The groups that a category or yes/no column puts people in, in the order of their codes; none for a
+    number.
+    """
+    return ("no", "yes") if column.kind == "bool" else column.levels
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from civicgrid.client.simulate import simulate as simulate
     from civicgrid.curation.dictionary import Dictionary as Dictionary
     from civicgrid.disclosure.policy import Policy as Policy
+    from civicgrid.methods import GLM as GLM
     from civicgrid.methods import Count as Count
+    from civicgrid.methods.glm import interaction as interaction
+    from civicgrid.methods.glm import poly as poly
     from civicgrid.query.language import case as case
     from civicgrid.query.language import category as category
     from civicgrid.query.language import cohort as cohort
@@ -42,7 +45,8 @@ _FROM = {
     "civicgrid.client.simulate": ("simulate",),
     "civicgrid.curation.dictionary": ("Dictionary",),
     "civicgrid.disclosure.policy": ("Policy",),
-    "civicgrid.methods": ("Count",),
+    "civicgrid.methods": ("GLM", "Count"),
+    "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
         "months", "omop", "when", "years",

@@ -20,6 +20,7 @@ from civicgrid.client.results import Answer
 from civicgrid.curation.dictionary import Dictionary
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.policy import Policy
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import DataError
 from civicgrid.governance.permit import Permit, Person
 from civicgrid.hub.coordinator import Answer as Reply
@@ -63,19 +64,26 @@ class Simulation(Grid):
     network = NETWORK
 
     def __init__(
-        self, sites: Mapping[Any, Any], dataset: str, policy: Policy, dictionary: Dictionary | None, pooled: bool
+        self,
+        sites: Mapping[Any, Any],
+        dataset: str,
+        policy: Policy,
+        dictionary: Dictionary | None,
+        pooled: bool,
+        published: Thresholds,
     ) -> None:
         if not sites:
             raise DataError('Expected at least one site: cg.simulate({"leeds": "leeds.csv", "york": frame}).')
-        self.policy = policy
+        self.policy, self.published = policy, published
         self.person = SigningKey.generate()
         self._hub = SigningKey.generate()
         self.sites: dict[str, Site] = {}
         self.reports: dict[str, Any] = {}
+        self._own: list[Store] = []
         named = {site_name(name): source for name, source in sites.items()}
         if len(named) != len(sites):
             raise DataError("Expected each site under a name of its own; two are the same once written in lower case.")
-        tables = [source for source in named.values() if not _is_omop(source)]
+        tables = [source for source in named.values() if not isinstance(source, Store) and not _is_omop(source)]
         if tables and dictionary is None:
             dictionary = Dictionary.infer(*tables)
         for name, source in named.items():
@@ -87,11 +95,15 @@ class Simulation(Grid):
             site.trusted.own_permits = [self._permit(site, dataset, pooled)]
 
     def _site(self, name: str, source: Any, dataset: str, dictionary: Dictionary | None) -> Site:
-        store = Store(None)
-        if _is_omop(source):
-            self.reports[name] = store.load_omop(dataset, source)
+        if isinstance(source, Store):
+            store = source
         else:
-            self.reports[name] = store.load_table(dataset, source, dictionary)
+            store = Store(None)
+            self._own.append(store)
+            if _is_omop(source):
+                self.reports[name] = store.load_omop(dataset, source)
+            else:
+                self.reports[name] = store.load_table(dataset, source, dictionary)
         signing, exchange = SigningKey.generate(), ExchangeKey.generate()
         member = Member(site=name, organisation=name, signing=signing.public, exchange=exchange.public)
         identity = Identity(NETWORK, member, signing, exchange, self._hub.public)
@@ -140,8 +152,7 @@ class Simulation(Grid):
         )
         members = {name: self.sites[name].identity.member for name in sorted(chosen)}
         study = request.signed(self.person)
-        # What is published here obeys the sites' policy alone: there is no hub to add rules of its own.
-        talk = conduct(request, study, request.digest(), members, (), self.policy.thresholds)
+        talk = conduct(request, study, request.digest(), members, (), self.published)
         seconds: dict[str, float] = {}
         try:
             dispatch = next(talk)
@@ -169,8 +180,8 @@ class Simulation(Grid):
         """Let go of the simulated sites' memory."""
         for site in self.sites.values():
             site.state.close()
-            if isinstance(site.data, Stored):
-                site.data.store.close()
+        for store in self._own:
+            store.close()
 
 
 def simulate(
@@ -180,18 +191,22 @@ def simulate(
     policy: Policy | None = None,
     dictionary: Dictionary | str | Path | None = None,
     pooled_threshold: bool = True,
+    published: Thresholds | None = None,
 ) -> Simulation:
     """A grid over one's own data: `cg.simulate({"leeds": "leeds.csv", "york": frame, "hull": "omop.duckdb"})`.
 
     Each site is a CSV or Parquet file, a DataFrame or an Arrow table (a research table, one row a person), or a DuckDB
-    file or folder (OMOP). `policy` is every site's; `cg.Policy.open()` switches the disclosure rules off. Without a data
+    file or folder (OMOP), or a `Store` that holds the data set already. `policy` is every site's; `cg.Policy.open()` switches the disclosure rules off. Without a data
     `dictionary` the types, levels and ranges are read from all sites' data together, which a real site would never do.
     `pooled_threshold` False makes every site's share pass its rules by itself, as a permit without that clause does.
+    `published` adds the rules of a hub to those of the sites: with one site under an open policy it gives what the pooled
+    records would have given under the same output rules.
     Names of sites are written in lower case with hyphens.
     """
     if isinstance(dictionary, str | Path):
         dictionary = Dictionary.read(dictionary)
-    return Simulation(sites, dataset, policy or Policy(), dictionary, pooled_threshold)
+    policy = policy or Policy()
+    return Simulation(sites, dataset, policy, dictionary, pooled_threshold, published or policy.thresholds)
 
 
 def site_name(name: Any) -> str:

@@ -10,11 +10,12 @@ from typing import Annotated
 from pydantic import Field
 
 from civicgrid.methods.count import Count
+from civicgrid.methods.glm import GLM
 from civicgrid.methods.method import Method
 
-METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in (Count,)}
-
-AnyMethod = Count
+AnyMethod = Annotated[Count | GLM, Field(discriminator="kind")]
 """Any method of the list, told apart by its `kind`."""
 
-__all__ = ["METHODS", "AnyMethod", "Count", "Method"]
+METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in (Count, GLM)}
+
+__all__ = ["GLM", "METHODS", "AnyMethod", "Count", "Method"]

@@ -43,7 +43,6 @@ class _Staged:
     source: SourceTable
     casts: dict[str, Cast]
     rows: int = 0
-    headers: int = 0
     wrong: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -155,9 +154,8 @@ def _stage(connection: duckdb.DuckDBPyConnection, table: CdmTable, source: Sourc
         f"{' OR '.join(asked) or 'false'} AS _wrong, {same if positional else 'false'} AS _names "
         f"FROM {source.relation}"
     )
-    stage.rows, stage.headers, stage.wrong = connection.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE _names), "
-        f"count(*) FILTER (WHERE _wrong AND NOT coalesce(_names, false)) FROM {stage.copy}"
+    stage.rows, stage.wrong = connection.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE _wrong AND NOT coalesce(_names, false)) FROM {stage.copy}"
     ).fetchall()[0]
     return stage
 
@@ -273,18 +271,18 @@ def _write(connection: duckdb.DuckDBPyConnection, schema: str, stage: _Staged, p
     if table.person:
         joined += f" LEFT JOIN {persons} AS p ON s.{quote(str(table.person_column))} = p.key"
     reason = _reason(stage)
-    aside = (
-        f"INSERT INTO {schema}.{SET_ASIDE} SELECT {literal(table.name)}, _row + 1, NULL, reason FROM "
-        f"(SELECT s._row, {reason} AS reason FROM {joined}) WHERE reason IS NOT NULL ORDER BY _row"
-    )
-    connection.execute(aside)
-    if stage.rows == stage.headers:
-        return no_content(table.name, described)
     chosen = (["p.person_number"] if table.person else []) + [f"s.{quote(name)}" for name in _columns(table)]
-    connection.execute(
+    loaded = connection.execute(
         f"INSERT INTO {schema}.{quote(table.name)} SELECT {', '.join(chosen)} FROM {joined} "
         f"WHERE ({reason}) IS NULL ORDER BY {_order(table)}"
-    )
+    ).fetchall()[0][0]
+    if loaded < stage.rows:
+        connection.execute(
+            f"INSERT INTO {schema}.{SET_ASIDE} SELECT {literal(table.name)}, _row + 1, NULL, reason FROM "
+            f"(SELECT s._row, {reason} AS reason FROM {joined}) WHERE reason IS NOT NULL ORDER BY _row"
+        )
+    if not loaded:
+        return no_content(table.name, described)
     columns = [
         (f"s.{quote(column.name)}" if column.name in stage.casts else None, column.type == "text")
         for column in table.columns

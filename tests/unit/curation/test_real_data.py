@@ -108,35 +108,43 @@ def test_a_second_load_changes_nothing(loaded):
     assert not again.changed and again.snapshot == report.snapshot
 
 
-@pytest.mark.parametrize("size", ["100", "1000", "1001"])
-def test_the_synthetic_sets_load_in_full(size):
-    folder = synthetic(size)
+@pytest.fixture(scope="module")
+def synthetic_1001():
     with Store() as store:
-        report = store.load_omop("synthetic", folder)
-        tables = {table.table: table for table in report.tables}
-        for path in folder.glob("*.csv"):
-            with path.open(newline="") as file:
-                tab = "\t" in file.readline()
-                rows = sum(1 for _ in csv.reader(file, delimiter="\t" if tab else ",", quoting=3 if tab else 0))
-            if path.stem == "DEVICES_EXPOSURE":
-                assert any("is it device_exposure?" in note for note in report.notes)
-                continue
-            assert (tables[path.stem.lower()].read, tables[path.stem.lower()].loaded) == (rows, rows), path.name
+        yield store, store.load_omop("synthetic", synthetic("1001"))
 
 
-def test_measured_values_arrive_as_they_were_written():
-    path = synthetic("1001") / "MEASUREMENT.csv"
-    with path.open(newline="") as file:
+def check_every_row(size, report):
+    folder, tables = synthetic(size), {table.table: table for table in report.tables}
+    for path in folder.glob("*.csv"):
+        with path.open(newline="") as file:
+            tab = "\t" in file.readline()
+            rows = sum(1 for _ in csv.reader(file, delimiter="\t" if tab else ",", quoting=3 if tab else 0))
+        if path.stem == "DEVICES_EXPOSURE":
+            assert any("is it device_exposure?" in note for note in report.notes)
+            continue
+        assert (tables[path.stem.lower()].read, tables[path.stem.lower()].loaded) == (rows, rows), path.name
+
+
+@pytest.mark.parametrize("size", ["100", "1000"])
+def test_the_smaller_synthetic_sets_load_in_full(size):
+    with Store() as store:
+        check_every_row(size, store.load_omop("synthetic", synthetic(size)))
+
+
+def test_the_largest_synthetic_set_loads_in_full(synthetic_1001):
+    check_every_row("1001", synthetic_1001[1])
+
+
+def test_measured_values_arrive_as_they_were_written(synthetic_1001):
+    store, _ = synthetic_1001
+    with (synthetic("1001") / "MEASUREMENT.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     values = {int(row["measurement_id"]): float(row["value_as_number"]) for row in rows if row["value_as_number"]}
     assert len(rows) == 199_514
-    with Store() as store:
-        store.load_omop("synthetic", path.parent)
-        ours = (
-            store.cursor()
-            .execute(
-                'SELECT measurement_id, value_as_number FROM "synthetic".measurement WHERE value_as_number IS NOT NULL'
-            )
-            .fetchall()
-        )
+    ours = (
+        store.cursor()
+        .execute('SELECT measurement_id, value_as_number FROM "synthetic".measurement WHERE value_as_number IS NOT NULL')
+        .fetchall()
+    )
     assert dict(ours) == values

@@ -172,7 +172,9 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
         assert store.load_table("trial", pd.DataFrame({"age": [4]})).changed
 
 
-@pytest.mark.parametrize("name", ["", "Leeds", "1st", "a b", "main", "memory", "temp", "x" * 64, 'a"b', "information_schema"])
+@pytest.mark.parametrize(
+    "name", ["", "Leeds", "1st", "a b", "main", "memory", "temp", "x" * 64, 'a"b', "information_schema"]
+)
 def test_a_data_set_name_is_checked(name):
     with Store() as store, pytest.raises(DataError, match="Expected a data set name"):
         store.load_table(name, pd.DataFrame({"a": [1]}))

@@ -42,7 +42,7 @@ def stem(path: Path) -> str:
 
 
 def is_delimited(path: Path) -> bool:
-    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+    return path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(SUFFIXES)
 
 
 class DelimitedFolder(Source):

@@ -144,9 +144,9 @@ class Person:
 
     def holds(self, concepts: nodes.ConceptSet, value: int) -> bool:
         def matches(one: nodes.Concept) -> bool:
-            return one.id == value or one.descendants and any(
+            return one.id == value or (one.descendants and any(
                 pair["ancestor_concept_id"] == one.id and pair["descendant_concept_id"] == value
-                for pair in self.data.get("concept_ancestor", []))
+                for pair in self.data.get("concept_ancestor", [])))
 
         hits = [one for one in concepts.concepts if matches(one)]
         return bool(hits) and not any(one.excluded for one in hits)

@@ -12,7 +12,21 @@ from typing import Protocol
 from sqlglot import exp
 
 from civicgrid.query import nodes
-from civicgrid.query.sql import all_of, any_of, bracketed, case, cast, days_between, is_known, is_null, moved, negated, text, whole
+from civicgrid.query.sql import (
+    all_of,
+    any_of,
+    bracketed,
+    case,
+    cast,
+    days_between,
+    is_known,
+    is_null,
+    moved,
+    negated,
+    text,
+    whole,
+)
+
 
 class Scope(Protocol):
     """One SELECT being written: where its columns come from."""

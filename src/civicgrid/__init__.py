@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from civicgrid.query.language import maximum_of as maximum_of
     from civicgrid.query.language import minimum_of as minimum_of
     from civicgrid.query.language import months as months
-    from civicgrid.query.language import omop as omop
+    from civicgrid.query.language import cdm as cdm
     from civicgrid.query.language import when as when
     from civicgrid.query.language import years as years
 
@@ -49,7 +49,7 @@ _FROM = {
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
-        "months", "omop", "when", "years",
+        "months", "when", "years",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
@@ -58,6 +58,8 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "cdm":
+        return import_module("civicgrid.query.language").omop
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"civicgrid has no {name!r}. It has: {', '.join(__all__)}.")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 import civicgrid as cg
@@ -19,39 +16,9 @@ from civicgrid.disclosure.codes import Code
 from civicgrid.errors import CivicGridError
 from civicgrid.node.state import State
 from civicgrid.trust.chain import check
+from integration.conftest import SITES, SIZES, TOTAL, people, rounded
 
-SIZES = {"cambridge": 301, "london": 220, "midlands": 150, "oxford": 97, "scotland": 44, "wales": 4}
-TOTAL = sum(SIZES.values())
-SITES = tuple(SIZES)
-
-
-def frame(size: int) -> pd.DataFrame:
-    return pd.DataFrame({"age": range(size), "died": [i % 2 for i in range(size)]})
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    with LocalNetwork(tmp_path_factory.mktemp("network"), reply_seconds=30, connected_seconds=10) as made:
-        made.lay_out(SITES, ["trial"])
-        for site, size in SIZES.items():
-            made.load_table(site, frame(size), "trial")
-        made.grid = made.start(SITES)  # type: ignore[attr-defined]
-        yield made
-
-
-@pytest.fixture
-def grid(network: LocalNetwork) -> RemoteGrid:
-    grid: RemoteGrid = network.grid  # type: ignore[attr-defined]
-    network.wait_connected(grid, SITES)
-    return grid
-
-
-def rounded(value: int) -> int:
-    return (value + 2) // 5 * 5
-
-
-def people(result: Any) -> Any:
-    return result.output.tables[0].rows[0][-1]
+pytestmark = pytest.mark.xdist_group("network")
 
 
 def test_a_masked_count_is_the_pooled_count(grid: RemoteGrid) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import duckdb
-import pandas
 import pyarrow as pa
 
 from civicgrid.curation.formats.delimited import is_delimited, open_delimited
@@ -25,11 +25,12 @@ def open_records(
     connection: duckdb.DuckDBPyConnection, source: Path | str | pd.DataFrame | pa.Table, name: str = "given"
 ) -> tuple[SourceTable, bool, Callable[[], object]]:
     """The table, whether its values are all text, and how to let go of it again."""
-    if isinstance(source, pandas.DataFrame):
-        source = _arrow(source)
+    # Whoever holds a DataFrame has loaded pandas; a node that reads files never pays for it.
+    if "pandas" in sys.modules and _is_frame(source):
+        return _in_memory(connection, _arrow(source), name)
     if isinstance(source, pa.Table):
         return _in_memory(connection, source, name)
-    path = Path(source)
+    path = Path(cast("Path | str", source))
     if path.is_dir() and (inside := tuple(sorted(path.glob("*.parquet")))):
         return open_parquet(connection, inside, path.name), False, lambda: None
     if not path.is_file():
@@ -56,6 +57,10 @@ def _in_memory(
     spelled = {column.strip().lower(): column.strip() for column, *_ in described}
     table = SourceTable("records", "the table", quote(name), "(row_number() OVER () - 1)", columns, spelled=spelled)
     return table, False, lambda: connection.unregister(name)
+
+
+def _is_frame(source: object) -> TypeGuard[pd.DataFrame]:
+    return isinstance(source, sys.modules["pandas"].DataFrame)
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:

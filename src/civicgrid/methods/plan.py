@@ -17,11 +17,24 @@ from civicgrid.errors import PlanError
 from civicgrid.methods import METHODS, AnyMethod, Method
 from civicgrid.query.cohort import Cohort, whole_table
 from civicgrid.query.explain import explain as explain_cohort
-from civicgrid.query.nodes import BirthDate, Events, PersonField, PickField, RecordField, RowField, walk
+from civicgrid.query.nodes import (
+    BirthDate,
+    Events,
+    PersonField,
+    PickField,
+    RecordField,
+    RowField,
+    Washout,
+    walk,
+)
 from civicgrid.query.types import Schema
 
 FORMAT = 1
 MAX_ANALYSES = 50
+OBSERVED = frozenset(
+    {"observation_period.observation_period_start_date", "observation_period.observation_period_end_date"}
+)
+"""What a washout reads beside what is written."""
 
 
 class Analysis(Node):
@@ -62,22 +75,7 @@ class Plan(Node):
     @cached_property
     def reads(self) -> frozenset[str]:
         """Every column that the plan reads, as "table.column"; for a research table "records.column"."""
-        found: set[str] = set()
-        for node in walk(self.cohort):
-            match node:
-                case RowField():
-                    found.add(f"{node.table}.{node.column}")
-                case PersonField():
-                    found.add(f"person.{node.column}")
-                case BirthDate():
-                    found |= {f"person.{part}_of_birth" for part in ("year", "month", "day")}
-                case RecordField():
-                    found.add(f"records.{node.column}")
-                case PickField():
-                    found.add(f"{node.frame.table}.{node.column}")
-                case Events():
-                    found.add(f"{node.table}.person_id")
-        return frozenset(found)
+        return reads(self.cohort)
 
     @cached_property
     def identity(self) -> str:
@@ -96,6 +94,28 @@ class Plan(Node):
         for number, analysis in enumerate(self.analyses, 1):
             lines.append(f"{number}. {analysis.name}: {analysis.method.explain(self.schema)}")
         return "\n".join(lines)
+
+
+def reads(cohort: Cohort) -> frozenset[str]:
+    """Every column that a cohort reads, as "table.column", those that its words imply among them."""
+    found: set[str] = set()
+    for node in walk(cohort):
+        match node:
+            case RowField():
+                found.add(f"{node.table}.{node.column}")
+            case PersonField():
+                found.add(f"person.{node.column}")
+            case BirthDate():
+                found |= {f"person.{part}_of_birth" for part in ("year", "month", "day")}
+            case RecordField():
+                found.add(f"records.{node.column}")
+            case PickField():
+                found.add(f"{node.frame.table}.{node.column}")
+            case Events():
+                found.add(f"{node.table}.person_id")
+            case Washout() if node.observed:
+                found |= OBSERVED
+    return frozenset(found)
 
 
 def read_plan(raw: bytes | str) -> Plan:

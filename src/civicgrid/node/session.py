@@ -12,7 +12,7 @@ from civicgrid.canonical import digest
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.errors import DataError
-from civicgrid.methods.plan import Plan
+from civicgrid.methods.plan import Plan, reads
 from civicgrid.omop.vocabulary import unknown_concepts
 from civicgrid.query.cohort import Cohort
 from civicgrid.query.engines.duckdb import DuckDBEngine
@@ -51,6 +51,10 @@ class Stored(Data):
         if (held.kind == "table") != (cohort.source == "records"):
             raise DataError(f"The data set {held.name} is of another kind than the plan expects.")
         cursor = self.store.cursor()
+        if held.kind == "omop":
+            unread = {read.split(".", 1)[0] for read in reads(cohort)} - set(held.tables)
+            if unread:
+                raise DataError(f"The load of {held.name} had no table {', '.join(sorted(unread))}.")
         ids = {concept.id for node in walk(cohort) if isinstance(node, ConceptSet) for concept in node.concepts}
         if ids and unknown_concepts(cursor, held.name, sorted(ids)):
             raise DataError("The plan names concepts that are not in this site's vocabulary.")

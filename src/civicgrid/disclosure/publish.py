@@ -43,9 +43,9 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
             tables.append(_measures_table(block, masked, thresholds))
             words = _few_words(block.title, thresholds) if masked.any() else ""
         elif isinstance(block, Derived):
-            gone = _source_hidden(block, raw, thresholds)
+            gone = _sources_hidden(block, raw, thresholds)
             tables.append(_derived_table(block, gone, thresholds))
-            words = f"{block.title}: hidden, because a count that it is worked out from is hidden." if gone else ""
+            words = _derived_words(block.title, gone)
         else:
             rule = model_refusal(block.rows, block.parameters, block.cells, thresholds)
             withheld = withheld or rule is not None
@@ -114,6 +114,8 @@ def _hidden_measures(block: Measures, thresholds: Thresholds) -> Mask:
         places = [i for i, row in enumerate(block.rows) if row == label and block.groups[i] != block.total]
         for column in range(len(block.columns)):
             hidden[places, column] = hide(block.support[places, column], thresholds)
+            if block.columns[column] in block.contrasts and hidden[places, column].any():
+                hidden[places, column] = True
     return hidden
 
 
@@ -157,18 +159,26 @@ def _bound(value: float, bound: float, digits: int) -> float | None:
     return _limited(math.ceil(bound / unit) * unit, 3)
 
 
-def _source_hidden(block: Derived, raw: RawOutput, thresholds: Thresholds) -> bool:
-    for source in raw.blocks:
-        if isinstance(source, Counts) and source.name == block.source:
-            return bool(hidden_cells(source, thresholds).any())
-    return True
+def _sources_hidden(block: Derived, raw: RawOutput, thresholds: Thresholds) -> list[bool]:
+    """For each row, whether its table of counts has a hidden cell, or is not there."""
+    hidden = {b.name: bool(hidden_cells(b, thresholds).any()) for b in raw.blocks if isinstance(b, Counts)}
+    sources = (block.source,) * len(block.rows) if isinstance(block.source, str) else block.source
+    return [hidden.get(source, True) for source in sources]
 
 
-def _derived_table(block: Derived, gone: bool, thresholds: Thresholds) -> OutputTable:
+def _derived_words(title: str, gone: list[bool]) -> str:
+    if not any(gone):
+        return ""
+    which = "hidden" if all(gone) else "some rows are hidden"
+    return f"{title}: {which}, because a count that they are worked out from is hidden."
+
+
+def _derived_table(block: Derived, gone: list[bool], thresholds: Thresholds) -> OutputTable:
     return _plain_table(block.name, block.title, "statistic", block.rows, block.columns, block.values, gone, thresholds)
 
 
-def _estimates_tables(block: Estimates, gone: bool, thresholds: Thresholds) -> list[OutputTable]:
+def _estimates_tables(block: Estimates, withheld: bool, thresholds: Thresholds) -> list[OutputTable]:
+    gone = [withheld] * len(block.terms)
     tables = [_plain_table(block.name, block.title, "term", block.terms, block.columns, block.values, gone, thresholds)]
     if block.covariance is not None and thresholds.covariance:
         title = f"{block.title}: covariance of the estimates"
@@ -184,19 +194,19 @@ def _plain_table(
     rows: tuple[str, ...],
     columns: tuple[str, ...],
     values: FloatArray,
-    gone: bool,
+    gone: list[bool],
     thresholds: Thresholds,
 ) -> OutputTable:
-    """Labelled rows of numbers, all of them shown or none."""
+    """Labelled rows of numbers, each shown or hidden as a whole."""
     return OutputTable(
         name=name,
         title=title,
         columns=(OutputColumn(name=label, format="text"), *(_column(column) for column in columns)),
         rows=tuple(
-            (row, *(None if gone else _limited(float(value), thresholds.digits) for value in line))
-            for row, line in zip(rows, values, strict=True)
+            (row, *(None if hidden else _limited(float(value), thresholds.digits) for value in line))
+            for row, line, hidden in zip(rows, values, gone, strict=True)
         ),
-        hidden=tuple((i, j + 1) for i in range(len(rows)) for j in range(len(columns))) if gone else (),
+        hidden=tuple((i, j + 1) for i in range(len(rows)) for j in range(len(columns)) if gone[i]),
     )
 
 

@@ -156,7 +156,8 @@ class Measures:
 
     `groups`, where given, has one entry a row: rows of one label are then groups of people that do not
     overlap, except for the group called `total`, which is all of them. A hidden group takes others with it
-    so that the total does not give it away.
+    so that the total does not give it away. `contrasts` names the columns that compare a group with another:
+    none of a label's is shown when one of its groups is hidden.
     """
 
     name: str
@@ -168,15 +169,19 @@ class Measures:
     bounds: FloatArray | None = None
     groups: tuple[str, ...] = ()
     total: str = "all"
+    contrasts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Statistics worked out from one table of counts: hidden with it as soon as one of its cells is."""
+    """Statistics worked out from tables of counts: hidden with a table as soon as one of its cells is.
+
+    `source` names the one table, or a table a row.
+    """
 
     name: str
     title: str
-    source: str
+    source: str | tuple[str, ...]
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: FloatArray

@@ -66,3 +66,12 @@ def _whole(array: Array, levels: int | None) -> bool:
     if levels is None:
         return bool(np.isfinite(array @ array))
     return bool(array.min() >= 0 and array.max() < levels)
+
+
+def as_tuple(given: Any) -> Any:
+    """A list, or one name by itself, as a tuple: for parameters that people write as lists. Anything else
+    as it came.
+    """
+    if isinstance(given, str):
+        return (given,)
+    return tuple(given) if isinstance(given, list) else given

@@ -1,0 +1,146 @@
+"""The site's half of a description: counts, sums and histograms by group, never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, Part, Share, Sums
+from civicgrid.errors import PlanError
+from civicgrid.methods.describe.layout import Layout, counts_name, histogram_name
+from civicgrid.methods.describe.quantiles import MAX_EDGES
+from civicgrid.methods.method import Array, Ask, blocks
+from civicgrid.query.table import Table
+
+SUMS = 3
+"""What the survey adds up for each number: people, distances from the middle of its range, and their
+sizes.
+"""
+
+_MOST_EDGES = 2 * MAX_EDGES
+
+
+def survey(layout: Layout, table: Table, ask: Ask) -> Share:
+    """Round one: people by level, sums about the middle of each range, counts between the public edges."""
+    groups, numbers = len(layout.groups.levels), layout.numbers
+    counts = {name: np.zeros((groups, len(layout.levels(name))), dtype=np.int64) for name in layout.variables}
+    sums = np.zeros((groups, SUMS * len(numbers)))
+    histograms = _Histograms(layout, ask)
+    middles, ungrouped = layout.middles(), 0
+    for arrays, group, dropped in _by_group(layout, table):
+        ungrouped += dropped
+        for name in layout.variables:
+            levels = counts[name].shape[1]
+            code = _codes(arrays[name], levels - 1, layout.schema[name].numeric)
+            counts[name] += np.bincount(group * levels + code, minlength=groups * levels).reshape(groups, levels)
+        for index, name in enumerate(numbers):
+            values, held = _known(arrays[name], group)
+            away = values - middles[index]
+            for offset, amount in enumerate((np.ones(len(away)), away, np.abs(away))):
+                sums[:, SUMS * index + offset] += np.bincount(held, amount, minlength=groups)
+            histograms.count(name, values, held)
+    parts: list[Part] = [
+        Counts(counts_name(name), layout.shaped(counts[name]), layout.dimensions(name)) for name in layout.variables
+    ]
+    if layout.by is not None:
+        parts.append(Counts("no group", np.array(ungrouped, dtype=np.int64)))
+    if numbers:
+        exponents = np.array([e for size in layout.magnitudes() for e in (0, size, size)], dtype=np.int64)
+        support = np.repeat(_people(layout, counts), SUMS, axis=1)
+        parts.append(Sums("sums", sums, support, exponents, layout.groups))
+    return (*parts, *histograms.parts())
+
+
+def refine(layout: Layout, table: Table, ask: Ask) -> Share:
+    """Each further round: distances from the pooled means of each group and their squares where asked,
+    counts between closer edges.
+    """
+    groups, numbers = len(layout.groups.levels), layout.numbers
+    means = ask.arrays.get("means")
+    squares = np.zeros((groups, 2 * len(numbers)))
+    people = np.zeros((groups, len(numbers)), dtype=np.int64)
+    histograms = _Histograms(layout, ask)
+    if means is not None and means.shape != (groups, len(numbers)):
+        raise PlanError("Expected a mean for each group and number; they did not come so.")
+    for arrays, group, _ in _by_group(layout, table):
+        for index, name in enumerate(numbers):
+            values, held = _known(arrays[name], group)
+            histograms.count(name, values, held)
+            if means is not None:
+                away = values - means[held, index]
+                squares[:, 2 * index] += np.bincount(held, away, minlength=groups)
+                squares[:, 2 * index + 1] += np.bincount(held, away * away, minlength=groups)
+                people[:, index] += np.bincount(held, minlength=groups)
+    parts: list[Part] = []
+    if means is not None:
+        sizes = np.asarray(ask.arrays.get("sizes"))
+        if sizes.shape != (len(numbers),):
+            raise PlanError("Expected a size for each number; they did not come so.")
+        exponents = np.stack([sizes // 2, sizes], axis=1).reshape(-1).astype(np.int64)
+        parts.append(Sums("squares", squares, np.repeat(people, 2, axis=1), exponents, layout.groups))
+    return (*parts, *histograms.parts())
+
+
+def _by_group(layout: Layout, table: Table) -> Iterator[tuple[Mapping[str, Array], Array, int]]:
+    """Block after block of the people with a group: their columns, their groups, and how many had none."""
+    groups = len(layout.groups.levels)
+    for arrays in blocks(table, layout.columns):
+        people = len(arrays[0])
+        if layout.by is None:
+            yield dict(zip(layout.variables, arrays, strict=True)), np.zeros(people, dtype=np.intp), 0
+            continue
+        code = _codes(arrays[-1], groups, number=False)
+        kept = code < groups
+        described = {name: array[kept] for name, array in zip(layout.variables, arrays[:-1], strict=True)}
+        yield described, code[kept], people - int(np.count_nonzero(kept))
+
+
+def _codes(array: Array, levels: int, number: bool) -> Array:
+    """Codes from 0, with `levels` for missing; a number is level 0 or missing."""
+    if number:
+        return np.where(np.isfinite(array), 0, 1).astype(np.intp)
+    known = np.isfinite(array) & (array >= 0) & (array < levels)
+    return np.where(known, array, levels).astype(np.intp)
+
+
+def _known(array: Array, group: Array) -> tuple[FloatArray, Array]:
+    """The finite values and the groups that they belong to."""
+    known = np.isfinite(array)
+    return (array, group) if known.all() else (array[known], group[known])
+
+
+def _people(layout: Layout, counts: Mapping[str, IntArray]) -> IntArray:
+    """How many people of each group have a value of each number."""
+    return np.stack([counts[name][:, 0] for name in layout.numbers], axis=1)
+
+
+class _Histograms:
+    """Counts between the edges that an Ask brings, for the numbers it brings edges of."""
+
+    def __init__(self, layout: Layout, ask: Ask) -> None:
+        self.layout = layout
+        self.edges: dict[str, FloatArray] = {}
+        for index, name in enumerate(layout.numbers):
+            edges = ask.arrays.get(f"edges {index}")
+            if edges is None:
+                continue
+            if edges.ndim != 1 or not 0 < len(edges) <= _MOST_EDGES or not (np.diff(edges) > 0).all():
+                raise PlanError(f"Expected from 1 to {_MOST_EDGES:,} edges in rising order; they did not come so.")
+            self.edges[name] = np.asarray(edges, dtype=np.float64)
+        groups = len(layout.groups.levels)
+        self.counts = {name: np.zeros((groups, len(edges) + 1), dtype=np.int64) for name, edges in self.edges.items()}
+
+    def count(self, name: str, values: FloatArray, group: Array) -> None:
+        """Add one block."""
+        if name in self.edges:
+            counts = self.counts[name]
+            place = group * counts.shape[1] + np.searchsorted(self.edges[name], values, side="right")
+            counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
+
+    def parts(self) -> list[Histogram]:
+        """As parts of a share."""
+        return [
+            Histogram(histogram_name(name), self.counts[name], edges, self.layout.groups)
+            for name, edges in self.edges.items()
+        ]

@@ -1,0 +1,136 @@
+"""The coordinator's half of a description: the rounds, and the statistics of each group and of all
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from civicgrid.disclosure.rules import UNKNOWN
+from civicgrid.disclosure.shapes import Combined, FloatArray, IntArray, Received
+from civicgrid.methods.describe.layout import ALL, Layout, counts_name, histogram_name
+from civicgrid.methods.describe.quantiles import Below, Quantile, first_edges, further_edges
+from civicgrid.methods.describe.site import SUMS
+from civicgrid.methods.method import Ask
+
+SHARES = (0.25, 0.5, 0.75)
+REFINEMENTS = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Numbers by (group, number), the groups followed by all together where there are several; counts by
+    variable.
+    """
+
+    groups: tuple[str, ...]
+    people: IntArray
+    mean: FloatArray
+    sd: FloatArray
+    quantiles: dict[tuple[int, int], list[Quantile]]
+    counts: dict[str, Received]
+    ungrouped: Received | None
+
+
+def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
+    """The survey, then sums of squares about its means together with closer edges, then closer edges while
+    they help.
+    """
+    numbers = layout.numbers
+    edges = {name: first_edges(layout.schema[name]) for name in numbers}
+    received = yield Ask("survey", _edge_arrays(layout, edges))
+    counts = {name: received[counts_name(name)] for name in layout.variables}
+    groups = layout.groups.levels if layout.by is None else (*layout.groups.levels, ALL)
+    ungrouped = received.get("no group")
+    if not numbers:
+        empty = np.zeros((len(groups), 0))
+        return Summary(groups, empty.astype(np.int64), empty, empty, {}, counts, ungrouped)
+
+    sums = np.asarray(received["sums"].values, dtype=np.float64).reshape(len(layout.groups.levels), -1, SUMS)
+    people, away = sums[:, :, 0], sums[:, :, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # About the middle of the range, where the sums are, so that no digits are lost in the sums of
+        # squares.
+        mean = away / people
+        size = sums[:, :, 2].sum(axis=0) / people.sum(axis=0)
+    below = {name: _below(received[histogram_name(name)], edges[name]) for name in numbers}
+    known = np.nan_to_num(mean) + layout.middles()
+    arrays = {"means": known, "sizes": _sizes(size)}
+    about = np.zeros((*people.shape, 2))
+    for _ in range(REFINEMENTS):
+        edges = {
+            name: further_edges([q for each in below[name] for q in _quantiles(layout, name, each)], layout.schema[name])
+            for name in numbers
+        }
+        edges = {name: closer for name, closer in edges.items() if len(closer)}
+        if not edges and not arrays:
+            break
+        received = yield Ask("refine", {**arrays, **_edge_arrays(layout, edges)})
+        if arrays:
+            about, arrays = np.asarray(received["squares"].values, dtype=np.float64).reshape(about.shape), {}
+        for name, closer in edges.items():
+            further = _below(received[histogram_name(name)], closer)
+            below[name] = [old.joined(new) for old, new in zip(below[name], further, strict=True)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The rounding of the means that the distances are from, taken out again (Chan, Golub and LeVeque
+        # 1983).
+        squares = about[:, :, 1] - np.nan_to_num(about[:, :, 0] ** 2 / people)
+    if layout.by is not None:
+        people, mean, squares = _with_all(people, mean, squares)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd = np.sqrt(squares / (people - 1))
+    sd[people < 2] = np.nan
+    quantiles = {
+        (group, index): _quantiles(layout, name, below[name][group])
+        for index, name in enumerate(numbers)
+        for group in range(len(groups))
+    }
+    whole = people.round().astype(np.int64)
+    return Summary(groups, whole, mean + layout.middles(), sd, quantiles, counts, ungrouped)
+
+
+def _edge_arrays(layout: Layout, edges: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    return {f"edges {index}": edges[name] for index, name in enumerate(layout.numbers) if name in edges}
+
+
+def _sizes(size: FloatArray) -> IntArray:
+    """The public sizes of the sums of squares: room for a billion people far out, and 90 bits below the
+    square of the typical distance from the middle of the range.
+    """
+    logs = np.log2(np.where(np.isfinite(size) & (size > 0), size, 1.0))
+    return np.asarray(np.clip(2 * np.ceil(logs) - 30, -900, 900), dtype=np.int64)
+
+
+def _below(received: Received, edges: FloatArray) -> list[Below]:
+    """What a histogram says of each group and, where there are several, of all together."""
+    values = np.asarray(received.values, dtype=np.int64)
+    exact = np.concatenate([np.zeros((len(values), 1), np.int64), np.cumsum(values, axis=1)], axis=1)
+    low = exact if received.low is None else np.asarray(received.low, dtype=np.int64)
+    high = exact if received.high is None else np.asarray(received.high, dtype=np.int64)
+    ends = np.concatenate([[-np.inf], edges, [np.inf]])
+    found = [Below(ends, a, b) for a, b in zip(low, high, strict=True)]
+    return found if len(found) == 1 else [*found, Below(ends, low.sum(axis=0), high.sum(axis=0))]
+
+
+def _quantiles(layout: Layout, name: str, below: Below) -> list[Quantile]:
+    whole = layout.schema[name].kind == "int"
+    return [below.quantile(share, whole, UNKNOWN) for share in SHARES]
+
+
+def _with_all(people: FloatArray, mean: FloatArray, squares: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The statistics of all groups together as a last row: squares within plus squares between, nothing
+    subtracted.
+    """
+    total = people.sum(axis=0)
+    known = np.nan_to_num(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overall = (people * known).sum(axis=0) / total
+    between = (people * (known - np.nan_to_num(overall)) ** 2).sum(axis=0)
+    return (
+        np.vstack([people, total]),
+        np.vstack([mean, overall]),
+        np.vstack([squares, squares.sum(axis=0) + between]),
+    )

@@ -24,10 +24,11 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
-from civicgrid.canonical import Node
+from civicgrid.canonical import Node, describe
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
+from civicgrid.errors import PlanError
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -93,7 +94,11 @@ class Method(Node):
     kind: str = Field(description="The method's name.")
 
     def __init__(self, source: Any = None, /, **parameters: Any) -> None:
-        super().__init__(**parameters)
+        try:
+            super().__init__(**parameters)
+        except ValidationError as error:
+            name = type(self).__name__
+            raise PlanError(f"This is not a valid {name}: {describe(error)}. See help({name}).") from None
         self._source = source
 
     @property

@@ -4,14 +4,16 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from civicgrid.disclosure.release import Terms, combine, release
 from civicgrid.disclosure.shapes import Combined, Histogram, RawOutput, Received, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.method import Ask, Method
 from civicgrid.query.table import ARROW, ArrowTable, Table
 from civicgrid.query.types import Column, ColumnType, Schema
@@ -52,7 +54,25 @@ def add(shares: Sequence[Share]) -> Combined:
     return combined
 
 
-def run_pooled(method: Method, tables: Sequence[Table], schema: Schema) -> RawOutput:
+def masked(shares: Sequence[Share]) -> Combined:
+    """The sum by way of the gate and its fixed point, under masks of nought."""
+    terms = Terms(Thresholds(), False, len(shares), lambda limbs: limbs)
+    return combine([release(share, terms) for share in shares])
+
+
+def opened(thresholds: Thresholds) -> Adder:
+    """The sum of shares that each went open under these thresholds."""
+
+    def add_open(shares: Sequence[Share]) -> Combined:
+        return combine([release(share, Terms(thresholds, False, len(shares), None)) for share in shares])
+
+    return add_open
+
+
+Adder = Callable[[Sequence[Share]], Combined]
+
+
+def run_pooled(method: Method, tables: Sequence[Table], schema: Schema, adder: Adder = add) -> RawOutput:
     """Both halves of a method, every Ask by way of its bytes."""
     method.check(schema)
     method = type(method).from_bytes(method.canonical())
@@ -61,15 +81,15 @@ def run_pooled(method: Method, tables: Sequence[Table], schema: Schema) -> RawOu
         ask = next(rounds)
         while True:
             ask = Ask.from_bytes(ask.to_bytes())
-            ask = rounds.send(add([method.site(table, ask) for table in tables]))
+            ask = rounds.send(adder([method.site(table, ask) for table in tables]))
     except StopIteration as stop:
         output: Any = stop.value
     assert isinstance(output, RawOutput)
     return output
 
 
-def run_frame(method: Method, frame: pd.DataFrame, schema: Schema, sites: Any = 3) -> RawOutput:
+def run_frame(method: Method, frame: pd.DataFrame, schema: Schema, sites: Any = 3, adder: Adder = add) -> RawOutput:
     """A method over a frame dealt to sites: by a column of site names, or in turn to so many."""
     groups = np.arange(len(frame)) % sites if isinstance(sites, int) else sites
     tables = [table_of(part, schema) for _, part in frame.groupby(groups)]
-    return run_pooled(method, tables, schema)
+    return run_pooled(method, tables, schema, adder)

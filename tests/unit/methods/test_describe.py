@@ -18,7 +18,7 @@ from civicgrid.methods.describe import Describe, differences
 from civicgrid.methods.describe.quantiles import first_edges
 from civicgrid.methods.method import Ask
 from civicgrid.query.types import BOOL, DATE, FLOAT, INT, ColumnType, category
-from unit.methods.pooled import run_frame, run_pooled, schema_of, table_of
+from unit.methods.pooled import add, masked, run_frame, run_pooled, schema_of, table_of
 
 SCHEMA = schema_of(
     age=ColumnType(kind="int", low=18, high=100),
@@ -115,6 +115,15 @@ def test_values_outside_the_declared_range_are_described_as_well() -> None:
     assert_row(numbers(run_frame(Describe(columns=["x"]), frame, schema)), 0, frame.x, 0.3)
 
 
+def test_masked_sums_lose_nothing_to_the_fixed_point() -> None:
+    frame = simulated(seed=4)
+    frame["visits"] *= 1e-7
+    method = Describe(columns=[*NUMBERS, "sex"], by="drug")
+    schema = schema_of(**{c.name: FLOAT if c.name == "visits" else c.type for c in SCHEMA.columns})
+    plain, through = (numbers(run_frame(method, frame, schema, 6, adder)).values for adder in (add, masked))
+    np.testing.assert_allclose(through, plain, rtol=1e-9, atol=1e-15)
+
+
 def test_groups_stand_beside_all_together() -> None:
     frame = simulated(seed=5)
     frame.loc[:24, "drug"] = None
@@ -169,6 +178,13 @@ def test_without_groups_a_variable_has_one_row_of_counts() -> None:
     assert counted(output, "bmi").tolist() == [frame.bmi.notna().sum(), frame.bmi.isna().sum()]
     smokers = frame.smoker == True  # noqa: E712
     assert counted(output, "smoker")[1] == smokers.sum()
+
+
+def test_a_column_that_does_not_vary_has_no_spread_and_no_difference() -> None:
+    frame = simulated(seed=11).assign(income=0.1)
+    block = numbers(run_frame(Describe(columns=["income"], by="sex"), frame, SCHEMA))
+    assert block.values[:, 1].tolist() == [0.0, 0.0, 0.0]
+    assert np.isnan(block.values[:, 5]).all()
 
 
 def test_nobody_at_all_gives_no_values_and_no_error() -> None:

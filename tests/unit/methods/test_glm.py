@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from civicgrid.disclosure.codes import Withheld
 from civicgrid.disclosure.shapes import Estimates, ModelSums, RawOutput
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import FitError, PlanError
 from civicgrid.methods.glm import GLM, interaction, poly
 from civicgrid.methods.glm.site import Place
 from civicgrid.methods.method import Ask
 from civicgrid.query.types import BOOL, DATE, FLOAT, INT, ColumnType, category
-from unit.methods.pooled import run_frame, run_pooled, schema_of, table_of
+from unit.methods.pooled import masked, opened, run_frame, run_pooled, schema_of, table_of
 
 N = 1500
 
@@ -264,6 +266,32 @@ def test_the_intervals_follow_the_level_asked_for() -> None:
     np.testing.assert_allclose(values[:, 2:4], fit.conf_int(0.1), rtol=1e-9)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_masked_fit_loses_nothing_to_the_fixed_point(family: str) -> None:
+    frame = simulated(seed=13)
+    method = GLM(
+        outcome=FAMILIES[family],
+        predictors=["income", "dose", "age", "sex", poly("age", 2)],
+        family=family,
+        weights="weight",
+        offset="log_years",
+    )
+    plain = estimates(run_frame(method, frame, SCHEMA, 6)).values
+    through = estimates(run_frame(method, frame, SCHEMA, 6, masked)).values
+    np.testing.assert_allclose(through, plain, rtol=1e-9, atol=1e-300)
+
+
+def test_two_sites_answer_in_the_open_where_each_passes_alone() -> None:
+    frame = simulated(seed=14)
+    method = GLM(outcome="died", predictors=["age", "sex"], family="binomial")
+    plain = estimates(run_frame(method, frame, SCHEMA, 2)).values
+    in_the_open = estimates(run_frame(method, frame, SCHEMA, 2, opened(Thresholds()))).values
+    np.testing.assert_allclose(in_the_open, plain, rtol=1e-10)
+    few = frame.iloc[:30]
+    with pytest.raises(Withheld):
+        run_frame(method, few, SCHEMA, 2, opened(Thresholds()))
+
+
 # What has no answer is explained.
 
 
@@ -405,6 +433,13 @@ def test_what_cannot_be_fitted_is_refused_with_advice(parameters: dict[str, Any]
     schema = schema_of(**{c.name: c.type for c in SCHEMA.columns}, **extra)
     with pytest.raises(PlanError, match=words.replace("(", r"\(")):
         GLM(**parameters).check(schema)
+
+
+def test_a_parameter_left_out_or_misspelt_is_said_in_one_line() -> None:
+    with pytest.raises(PlanError, match="not a valid GLM: family: Field required"):
+        GLM(outcome="died")
+    with pytest.raises(PlanError, match="offsett: Extra inputs"):
+        GLM(outcome="died", family="binomial", offsett="x")
 
 
 def test_terms_are_checked_when_they_are_written() -> None:

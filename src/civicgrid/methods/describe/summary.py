@@ -80,8 +80,11 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         squares = about[:, :, 1] - np.nan_to_num(about[:, :, 0] ** 2 / people)
     if layout.by is not None:
         people, mean, squares = _with_all(people, mean, squares)
+    whole_mean = mean + layout.middles()
     with np.errstate(divide="ignore", invalid="ignore"):
-        sd = np.sqrt(squares / (people - 1))
+        sd = np.sqrt(np.maximum(squares, 0.0) / (people - 1))
+        # A column that does not vary differs from its mean by the rounding of the mean alone.
+        sd[sd <= 4 * np.finfo(np.float64).eps * np.abs(whole_mean)] = 0.0
     sd[people < 2] = np.nan
     quantiles = {
         (group, index): _quantiles(layout, name, below[name][group])
@@ -89,7 +92,7 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         for group in range(len(groups))
     }
     whole = people.round().astype(np.int64)
-    return Summary(groups, whole, mean + layout.middles(), sd, quantiles, counts, ungrouped)
+    return Summary(groups, whole, whole_mean, sd, quantiles, counts, ungrouped)
 
 
 def _edge_arrays(layout: Layout, edges: dict[str, FloatArray]) -> dict[str, FloatArray]:

@@ -26,8 +26,7 @@ def check_people(model: Model, received: Combined, totals: dict[str, float]) -> 
     A count of faults that some site hid is taken for a fault: small is not nought.
     """
     faults = {
-        "invalid "
-        "outcomes": f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}",
+        "invalid outcomes": f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}",
         "invalid weights": f"Expected every weight in {model.weights!r} to be greater than 0",
     }
     for name, words in faults.items():

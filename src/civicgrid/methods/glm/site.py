@@ -113,7 +113,7 @@ class Place:
             _read(ask, "beta", model.design.size),
             _read(ask, "centre", len(model.measured)),
             size.astype(np.int64),
-            int(ask.values["weight_size"]),
+            int(ask.values.get("weight_size", 0)),
         )
 
     def exponents(self, model: Model) -> IntArray:

@@ -237,7 +237,8 @@ class Maker:
             of = self.pick("int", "date")
             return n.Aggregate(how="count_distinct", frame=frame, of=self.of_rows(of, frame.table, depth))
         frame = self.frame(depth, "drug_exposure")
-        how = self.pick(*{"int": ("sum", "min", "max"), "float": ("sum", "mean", "min", "max"), "date": ("min", "max")}[kind])
+        ways = {"int": ("sum", "min", "max"), "float": ("sum", "mean", "min", "max"), "date": ("min", "max")}
+        how = self.pick(*ways[kind])
         of = self.pick("int", "float") if how == "mean" else kind
         return n.Aggregate(how=how, frame=frame, of=self.of_rows(of, frame.table, depth))
 

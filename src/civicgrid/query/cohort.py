@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from civicgrid.canonical import MAX_BYTES
 from civicgrid.errors import PlanError
 from civicgrid.query.kinds import expect
 from civicgrid.query.nodes import BirthDate, Events, PersonField, PlanNode, RecordField, Series, Value, walk
@@ -95,6 +96,10 @@ class Cohort(PlanNode):
 
             if isinstance(node, RecordField) and declared.setdefault(node.column, node.type) != node.type:
                 raise PlanError(f"The column {node.column!r} is declared in two ways. Use one schema.")
+
+        size = len(self.canonical())
+        if size > MAX_BYTES:
+            raise PlanError(f"Expected a plan of at most {MAX_BYTES:,} bytes; this one has {size:,}. Make it smaller.")
 
     @property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's `schema` is deprecated and unused

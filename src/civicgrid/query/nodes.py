@@ -41,7 +41,7 @@ Aggregator = Literal["sum", "mean", "min", "max", "count_distinct"]
 
 LARGEST_INT = 2**53 - 1
 MOST_IDS = 50_000
-MOST_PARTS = 200_000
+MOST_PARTS = 10_000
 
 YES_NO = SeriesType("bool")
 WHOLE = SeriesType("int")
@@ -73,7 +73,9 @@ class PlanNode(Node):
 
     @model_validator(mode="after")
     def _whole(self) -> PlanNode:
-        if self.levels_deep > 2 * MAX_DEPTH - 6:
+        # An expression leaves room for the column and the cohort around it.
+        room = 6 if isinstance(self, SeriesNode) else 0
+        if self.levels_deep > 2 * MAX_DEPTH - room:
             raise PlanError("This expression is nested too deeply to travel. Split it into simpler parts.")
         if self.weight > MOST_PARTS:
             raise PlanError(f"This expression has more than {MOST_PARTS:,} parts. Write it in a simpler way.")
@@ -292,7 +294,11 @@ class Compare(SeriesNode):
 
 def _values_in_order(values: tuple[Value, ...]) -> tuple[Value, ...]:
     """Each value once and in order, so that the same question is the same plan however it was typed."""
-    return tuple(sorted(set(values), key=lambda one: (one.of, not isinstance(one.value, str) and one.value, str(one.value))))
+    return tuple(sorted(set(values), key=_place))
+
+
+def _place(one: Value) -> tuple[str, float, str]:
+    return one.of, 0.0 if isinstance(one.value, str) else one.value, str(one.value)
 
 
 class IsIn(SeriesNode):
@@ -301,6 +307,10 @@ class IsIn(SeriesNode):
     kind: Literal["is_in"] = "is_in"
     part: Series
     values: Annotated[tuple[Value, ...], AfterValidator(_values_in_order)]
+
+    @cached_property
+    def weight(self) -> int:
+        return 1 + self.part.weight
 
     def typed(self) -> SeriesType:
         came = self.part.returns
@@ -342,6 +352,10 @@ class ConceptSet(PlanNode):
 
     name: str
     concepts: Annotated[tuple[Concept, ...], AfterValidator(_concepts_in_order)]
+
+    @cached_property
+    def weight(self) -> int:
+        return 1
 
     def check(self) -> None:
         printable("a concept set's name", self.name)

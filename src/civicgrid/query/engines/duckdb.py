@@ -130,6 +130,7 @@ class DuckDBTable(Table):
     ) -> None:
         self.schema, self.snapshot = schema, snapshot
         self._cursor, self._read, self._scratch = cursor, read, scratch
+        self._closed = False
         query = exp.select(exp.Count(this=exp.Star())).from_(read([PERSON]).subquery("counted"))
         row = run(cursor, "count the rows", query).fetchone()
         self._rows = int(row[0]) if row else 0
@@ -150,7 +151,7 @@ class DuckDBTable(Table):
             yield batch.column(0)
 
     def _stream(self, names: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        if self._read is None:
+        if self._closed:
             raise DataError("This table has been closed. Ask the engine for it again.")
         cursor = self._cursor.cursor()
         try:
@@ -166,6 +167,7 @@ class DuckDBTable(Table):
 
     def close(self) -> None:
         """Free what the table holds; it cannot be read afterwards."""
+        self._closed = True
         if self._scratch is not None:
             run(self._cursor, "free the cohort", exp.Detach(this=_name(self._scratch)))
             self._scratch = None

@@ -321,20 +321,25 @@ class Site:
     def _other_roster(self, rows: str, roster: Roster) -> bool:
         """Whether these people have been answered for under another roster.
 
-        Whoever holds both totals can take one from the other, so what is in one of them alone must be able to stand by
-        itself: a site left out must have said so when it signed, else nothing more is answered about these people.
+        Whoever holds both totals can take one from the other. What remains is the part of the sites that are in one of
+        the two alone; each of them must have said, when it signed, that it can stand by itself. Else nothing more is
+        answered about these people under this roster.
         """
         now = {member.site for member in roster.members}
-        earlier = [set(members.split()) for members in self.state.ledger.rosters(rows)]
+        earlier = {members for members in self.state.ledger.rosters(rows)} - {_names(roster)}
         for members in earlier:
-            if members - now and len(members) > 1:
-                said = self.state.connection.execute(
-                    "select site from standings where rows = ? and members = ? and alone = 1",
-                    (rows, " ".join(sorted(members))),
-                )
-                if not members - now <= {str(row[0]) for row in said}:
-                    raise Withheld(Code.DISCLOSURE, "a site left out of the roster does not stand alone")
-        return any(members != now for members in earlier)
+            before = set(members.split())
+            alone = self._alone(rows, members) | self._alone(rows, _names(roster))
+            if len(before) > 1 and not before ^ now <= alone:
+                raise Withheld(Code.DISCLOSURE, "a site in one roster alone does not stand by itself")
+        return bool(earlier)
+
+    def _alone(self, rows: str, members: str) -> set[str]:
+        """The members of a roster that have said they can stand by themselves with these people."""
+        said = self.state.connection.execute(
+            "select site from standings where rows = ? and members = ? and alone = 1", (rows, members)
+        )
+        return {str(row[0]) for row in said}
 
     # --- terms and replies -------------------------------------------------------------------------------------------
 

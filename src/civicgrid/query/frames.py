@@ -270,7 +270,7 @@ def dataset(name: str, schema: Schema | dict[str, ColumnType] | None = None) -> 
     return ResearchTable(name, Schema.of(schema) if isinstance(schema, dict) else schema)
 
 
-def omop(name: str) -> Omop:
+def cdm(name: str) -> Omop:
     """An OMOP data set by its name."""
     return Omop(name)
 

@@ -1,7 +1,7 @@
 """What researchers type: the names that `import civicgrid as cg` offers for saying who and what a study is
 about.
 
-    gp = cg.omop("gp")
+    gp = cg.cdm("gp")
     celecoxib = cg.concept_set(1118084, name="celecoxib").with_descendants()
     taken = gp.drug_exposure.where(gp.drug_exposure.concept.is_in(celecoxib))
     first = taken.sort_by(taken.start_date).first_for_person()
@@ -19,7 +19,7 @@ from civicgrid.errors import PlanError
 from civicgrid.query import nodes
 from civicgrid.query.cohort import Cohort, OutputColumn
 from civicgrid.query.concepts import Concepts, concept_set
-from civicgrid.query.frames import EVERYONE, EventFrame, Omop, ResearchTable, dataset, omop
+from civicgrid.query.frames import EVERYONE, EventFrame, Omop, ResearchTable, cdm, dataset
 from civicgrid.query.kinds import SeriesType
 from civicgrid.query.series import Bool, Date, Duration, Label, Number, Series, Source, as_series, wrap
 from civicgrid.query.types import category
@@ -31,6 +31,7 @@ __all__ = [
     "ResearchTable",
     "case",
     "category",
+    "cdm",
     "cohort",
     "concept_set",
     "dataset",
@@ -39,10 +40,11 @@ __all__ = [
     "maximum_of",
     "minimum_of",
     "months",
-    "omop",
     "when",
     "years",
 ]
+
+omop = cdm
 
 TEXT, DAY = SeriesType("text"), SeriesType("date")
 

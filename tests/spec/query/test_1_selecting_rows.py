@@ -1,8 +1,8 @@
 """Selecting rows: event frames, `where` and `except_where`."""
 
-from civicgrid.query.language import omop
+from civicgrid.query.language import cdm
 
-gp = omop("gp")
+gp = cdm("gp")
 drugs = gp.drug_exposure
 DRUGS = """
     person | drug_exposure_id | concept | start_date | quantity

@@ -2,9 +2,9 @@
 
 import datetime as dt
 
-from civicgrid.query.language import omop
+from civicgrid.query.language import cdm
 
-gp = omop("gp")
+gp = cdm("gp")
 drugs = gp.drug_exposure
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from civicgrid.query.language import case, concept_set, maximum_of, minimum_of, omop, when
+from civicgrid.query.language import case, cdm, concept_set, maximum_of, minimum_of, when
 
-gp = omop("gp")
+gp = cdm("gp")
 person = gp.person
 drugs = gp.drug_exposure
 PERSONS = """

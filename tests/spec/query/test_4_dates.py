@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from civicgrid.query.language import cohort, days, months, omop, years
+from civicgrid.query.language import cdm, cohort, days, months, years
 
-gp = omop("gp")
+gp = cdm("gp")
 drugs = gp.drug_exposure
 first = drugs.sort_by(drugs.start_date).first_for_person()
 

@@ -2,10 +2,10 @@
 
 import datetime as dt
 
-from civicgrid.query.language import dataset, follow_up, omop
+from civicgrid.query.language import cdm, dataset, follow_up
 from civicgrid.query.types import DATE
 
-gp = omop("gp")
+gp = cdm("gp")
 drugs = gp.drug_exposure
 PERIODS = """
     person | observation_period_id | start_date | end_date

@@ -3,10 +3,10 @@
 import pytest
 
 from civicgrid.errors import PlanError
-from civicgrid.query.language import case, cohort, concept_set, dataset, days, follow_up, omop, when
+from civicgrid.query.language import case, cdm, cohort, concept_set, dataset, days, follow_up, when
 from civicgrid.query.types import FLOAT
 
-gp = omop("gp")
+gp = cdm("gp")
 drugs, bleeds, person = gp.drug_exposure, gp.condition_occurrence, gp.person
 old = person.year_of_birth < 1950
 first = drugs.sort_by(drugs.start_date).first_for_person()
@@ -45,7 +45,7 @@ MISTAKES = {
     "many values a person in a column": (lambda: cohort(population=old, when=drugs.start_date), "many values a person"),
     "text in a column": (lambda: cohort(population=old, why=first.stop_reason), "to_category"),
     "a number as a population": (lambda: cohort(population=person.year_of_birth), "needs yes or no"),
-    "two data sets": (lambda: cohort(population=old, x=omop("other").person.year_of_birth), "reads one data set"),
+    "two data sets": (lambda: cohort(population=old, x=cdm("other").person.year_of_birth), "reads one data set"),
     "a follow-up as a column": (
         lambda: cohort(population=old, f=follow_up(first.start_date, event=bleeds)), r"\.days, \.event"),
     "follow-up without an end": (

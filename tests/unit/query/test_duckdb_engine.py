@@ -14,13 +14,13 @@ from civicgrid.query import nodes as n
 from civicgrid.query.cohort import Cohort, OutputColumn, whole_table
 from civicgrid.query.compile import Compiled, Places, compile_cohort
 from civicgrid.query.engines.duckdb import BATCH_ROWS, DuckDBEngine
-from civicgrid.query.language import case, cohort, concept_set, omop, when
+from civicgrid.query.language import case, cdm, cohort, concept_set, when
 from civicgrid.query.sql import name
 from civicgrid.query.types import BOOL, DATE, FLOAT, INT, Schema, category
 from generative.databases import load
 
 SCHEMA = Schema.of({"age": INT, "arm": category("a", "b"), "died": BOOL, "bmi": FLOAT, "seen": DATE})
-gp = omop("gp")
+gp = cdm("gp")
 HOSTILE = ["x'; DROP TABLE person; --", 'x"; DROP TABLE person; --', "\\'", "');--", "${x}", "%s", "{x}", "/*", "''"]
 
 

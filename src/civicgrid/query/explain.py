@@ -16,6 +16,10 @@ from civicgrid.query.rules import parse_date
 from civicgrid.query.types import ColumnType
 
 INDENT = "  "
+BIRTHS = (
+    "About dates of birth: where the month is not known, 1 July is taken; where the day is not known, the 15th; where the "
+    "year is not known, the date of birth is missing."
+)
 MISSING = (
     "About missing values: a question about something that is missing has no answer, and turning the question round "
     "does not give it one. A person or a record is kept only where the answer is yes."
@@ -42,6 +46,8 @@ def explain(cohort: Cohort) -> str:
     if fields:
         lines += ["", "The columns of the research table that are read:"]
         lines += [f"{INDENT}- {quoted(name)}: {_type(fields[name])}" for name in sorted(fields)]
+    if any(isinstance(node, nodes.BirthDate) for node in nodes.walk(cohort)):
+        lines += ["", BIRTHS]
     return "\n".join([*lines, "", MISSING])
 
 
@@ -50,11 +56,15 @@ def quoted(text: str) -> str:
     return "“" + text.replace("”", "””") + "”"
 
 
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else repr(number)
+
+
 def _column(column: OutputColumn, teller: _Teller) -> str:
     words = f"{quoted(column.name)}: {teller.phrase(column.series)}"
     if column.low is None or column.high is None:
         return words + "."
-    return f"{words}. It is expected to lie from {column.low!r} to {column.high!r}."
+    return f"{words}. It is expected to lie from {_plain(column.low)} to {_plain(column.high)}."
 
 
 def _type(type_: ColumnType) -> str:
@@ -65,7 +75,7 @@ def _type(type_: ColumnType) -> str:
         words += ", one of " + ", ".join(quoted(level) for level in type_.levels)
         words += " (anything else counts as missing)"
     if type_.low is not None and type_.high is not None:
-        words += f", expected to lie from {type_.low!r} to {type_.high!r}"
+        words += f", expected to lie from {_plain(type_.low)} to {_plain(type_.high)}"
     return words
 
 
@@ -256,7 +266,7 @@ def _(node: nodes.PersonField, teller: _Teller) -> str:
 
 @_say.register
 def _(node: nodes.BirthDate, teller: _Teller) -> str:
-    return "the person's date of birth (1 July where the month is missing, the 15th where the day is)"
+    return "the person's date of birth"
 
 
 @_say.register
@@ -355,6 +365,8 @@ def _(node: nodes.DateAdd, teller: _Teller) -> str:
 
 @_say.register
 def _(node: nodes.DateDifference, teller: _Teller) -> str:
+    if isinstance(node.start, nodes.BirthDate) and node.unit == "years":
+        return f"the person's age in whole years on {teller.part(node.end)}"
     return f"the whole {node.unit} from {teller.part(node.start)} to {teller.part(node.end)}"
 
 

@@ -24,8 +24,7 @@ This reads the health records (OMOP tables) of the data set “gp”.
 Who is included: each person for whom this is true:
   - all of these are true:
     - the person has at least one record in List 1
-    - (the whole years from the person's date of birth (1 July where the month is missing, the 15th where the day is) to \
-the drug exposure start date of Record 2) is at least 18
+    - (the person's age in whole years on the drug exposure start date of Record 2) is at least 18
 
 What is worked out for each person:
   - “sex”: Category 3.
@@ -44,6 +43,9 @@ Category 3: a category made from the person's gender concept id:
 
 Codes 4, called “celecoxib”: 1118084 and everything below it; but not 7.
 
+About dates of birth: where the month is not known, 1 July is taken; where the day is not known, the 15th; where the \
+year is not known, the date of birth is missing.
+
 About missing values: a question about something that is missing has no answer, and turning the question round does not \
 give it one. A person or a record is kept only where the answer is yes."""
 
@@ -52,7 +54,7 @@ def test_a_research_table_in_words():
     schema = Schema.of({"age": ColumnType(kind="int", low=0, high=120), "arm": category("control", "treated")})
     words = explain(whole_table("trial", schema, ["age", "arm"]))
     assert "Who is included: everyone." in words
-    assert "- “age”: a whole number, expected to lie from 0.0 to 120.0" in words
+    assert "- “age”: a whole number, expected to lie from 0 to 120" in words
     assert "one of “control”, “treated” (anything else counts as missing)" in words
 
 

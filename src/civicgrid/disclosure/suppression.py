@@ -33,6 +33,9 @@ LARGEST = 2_000
 
 _SLACK = 1e-6
 
+_PROBES = 12
+"""Programs that push all narrow cells at once, in directions drawn from a fixed seed, before each gets its own."""
+
 
 def small(values: IntArray, thresholds: Thresholds) -> Mask:
     """The entries that must not be shown: 1 to min_cell - 1, and 0 if the policy counts zeros as such."""
@@ -79,6 +82,7 @@ class _Suppression:
         self.interval = float(interval)
         self.relations = _relations(full.shape)
         self.cap = float(self.values[-1]) + interval
+        self.found: list[FloatArray] = []
         # A zero is often known to be one, and a margin is often known from elsewhere: both are hidden last.
         total = self.values[-1]
         margin = np.zeros(full.shape, dtype=bool)
@@ -112,21 +116,30 @@ class _Suppression:
         lines = self.relations[:, cells]
         lines = lines[np.flatnonzero(np.diff(lines.indptr)), :]
         bounds = np.column_stack([-self.values[cells], np.full(len(cells), self.cap)])
-        low, high = np.zeros(len(cells)), np.zeros(len(cells))
+        # A table found before still counts if it leaves alone what is shown now.
+        self.found = [table for table in self.found if np.abs(table[~hidden]).max(initial=0.0) < _SLACK]
+        known = np.array([table[cells] for table in self.found]).reshape(-1, len(cells))
+        low, high = known.min(axis=0, initial=0.0), known.max(axis=0, initial=0.0)
 
         def widen(objective: FloatArray) -> None:
-            found = linprog(
-                objective, A_eq=lines, b_eq=np.zeros(lines.shape[0]), bounds=bounds, method="highs"
-            )
+            found = linprog(objective, A_eq=lines, b_eq=np.zeros(lines.shape[0]), bounds=bounds, method="highs")
             if found.x is not None:
                 np.minimum(low, found.x, out=low)
                 np.maximum(high, found.x, out=high)
+                table = np.zeros(len(self.values))
+                table[cells] = found.x
+                self.found.append(table)
 
-        targets = [place[int(cell)] for cell in self.primary]
-        alternating = np.zeros(len(cells))
-        alternating[targets] = np.where(np.arange(len(targets)) % 2, 1.0, -1.0)
-        widen(alternating)
-        widen(-alternating)
+        targets = np.array([place[int(cell)] for cell in self.primary])
+        signs = np.random.default_rng(0)
+        for _ in range(_PROBES):
+            narrow = targets[high[targets] - low[targets] < self.interval - _SLACK]
+            if len(narrow) < 16:
+                break
+            objective = np.zeros(len(cells))
+            objective[narrow] = signs.choice((-1.0, 1.0), len(narrow))
+            widen(objective)
+            widen(-objective)
         for target, cell in zip(targets, self.primary, strict=True):
             for sign in (-1.0, 1.0):
                 if high[target] - low[target] < self.interval - _SLACK:
@@ -172,9 +185,7 @@ class _Suppression:
 def _relations(shape: tuple[int, ...]) -> csr_array:
     """One row a line of the table along one axis: the sum of its cells less its total, always nought."""
     index = np.arange(int(np.prod(shape))).reshape(shape)
-    lines = [
-        line for axis, size in enumerate(shape) for line in np.moveaxis(index, axis, -1).reshape(-1, size)
-    ]
+    lines = [line for axis, size in enumerate(shape) for line in np.moveaxis(index, axis, -1).reshape(-1, size)]
     signs = np.concatenate([np.append(np.ones(len(line) - 1), -1.0) for line in lines])
     rows = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
     return csr_array((signs, (rows, np.concatenate(lines))), shape=(len(lines), index.size))

@@ -22,7 +22,7 @@ from civicgrid.query.table import Table
 
 ALL = Dimension("people", ("all",))
 
-_PIECE = 2048
+_PIECE = 1024
 
 TOTALS = ("people", "weight", "outcome", "exposure", "saturated", "unvarying")
 """What the survey adds up beside the numbers: people; weights; weighted outcome; weights by exp(offset);

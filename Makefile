@@ -23,7 +23,7 @@ demo: $(VENV)/.ready           ## A hub, six nodes, one study on real OMOP data.
 	@$(BIN)/civicgrid demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.ready check     ## Every check and every test, the fast ones first.
-	$(BIN)/pytest tests -n auto --dist loadfile -m "not slow" --durations=5
+	$(BIN)/pytest tests -n auto --dist loadgroup -m "not slow" --durations=5
 	$(BIN)/pytest tests -m slow --durations=5
 
 check: $(VENV)/.ready          ## Lint, types, security lint.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from civicgrid.disclosure.policy import Policy as Policy
     from civicgrid.methods import GLM as GLM
     from civicgrid.methods import Count as Count
+    from civicgrid.methods import Crosstab as Crosstab
+    from civicgrid.methods import Describe as Describe
     from civicgrid.methods.glm import interaction as interaction
     from civicgrid.methods.glm import poly as poly
     from civicgrid.query.language import case as case
@@ -45,7 +47,7 @@ _FROM = {
     "civicgrid.client.simulate": ("simulate",),
     "civicgrid.curation.dictionary": ("Dictionary",),
     "civicgrid.disclosure.policy": ("Policy",),
-    "civicgrid.methods": ("GLM", "Count"),
+    "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe"),
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",

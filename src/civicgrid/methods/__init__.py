@@ -10,12 +10,16 @@ from typing import Annotated
 from pydantic import Field
 
 from civicgrid.methods.count import Count
+from civicgrid.methods.crosstab import Crosstab
+from civicgrid.methods.describe import Describe
 from civicgrid.methods.glm import GLM
 from civicgrid.methods.method import Method
 
-AnyMethod = Annotated[Count | GLM, Field(discriminator="kind")]
+AnyMethod = Annotated[Count | Describe | Crosstab | GLM, Field(discriminator="kind")]
 """Any method of the list, told apart by its `kind`."""
 
-METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in (Count, GLM)}
+METHODS: dict[str, type[Method]] = {
+    method.model_fields["kind"].default: method for method in (Count, Describe, Crosstab, GLM)
+}
 
-__all__ = ["GLM", "METHODS", "AnyMethod", "Count", "Method"]
+__all__ = ["GLM", "METHODS", "AnyMethod", "Count", "Crosstab", "Describe", "Method"]

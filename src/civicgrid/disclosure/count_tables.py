@@ -38,9 +38,9 @@ def count_table(counts: Counts, hidden: Mask, thresholds: Thresholds) -> OutputT
 
 
 def _title(counts: Counts) -> str:
-    by = " and ".join(dimension.name for dimension in counts.dimensions)
+    by = " and ".join(dimension.name for dimension in counts.dimensions if dimension.name != counts.name)
     name = counts.name[0].upper() + counts.name[1:]
-    return f"{name} by {by}" if by and by != counts.name else name
+    return f"{name} by {by}" if by else name
 
 
 def _long(counts: Counts, full: IntArray, hidden: Mask) -> OutputTable:

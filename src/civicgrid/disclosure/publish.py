@@ -174,7 +174,7 @@ def _derived_words(title: str, gone: list[bool]) -> str:
 
 
 def _derived_table(block: Derived, gone: list[bool], thresholds: Thresholds) -> OutputTable:
-    return _plain_table(block.name, block.title, "statistic", block.rows, block.columns, block.values, gone, thresholds)
+    return _plain_table(block.name, block.title, "measure", block.rows, block.columns, block.values, gone, thresholds)
 
 
 def _estimates_tables(block: Estimates, withheld: bool, thresholds: Thresholds) -> list[OutputTable]:

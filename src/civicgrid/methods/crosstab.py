@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
+from scipy import special
 
 from civicgrid.disclosure.shapes import Counts, Derived, Dimension, FloatArray, IntArray, RawOutput, Share
 from civicgrid.errors import PlanError
@@ -169,7 +169,7 @@ def _association(table: IntArray) -> tuple[FloatArray, list[str]]:
             "one) for the "
             "p-value of the chi-square to be relied on (Cochran 1954). Merge levels."
         )
-    return np.array([statistic, freedom, stats.chi2.sf(statistic, freedom), strength]), notes
+    return np.array([statistic, freedom, special.chdtrc(freedom, statistic), strength]), notes
 
 
 def _effects(table: IntArray, confidence: float) -> FloatArray:
@@ -178,7 +178,7 @@ def _effects(table: IntArray, confidence: float) -> FloatArray:
     """
     (n11, n12), (n21, n22) = table.astype(np.float64)
     n1, n2 = n11 + n12, n21 + n22
-    reach = float(stats.norm.ppf(0.5 + confidence / 2))
+    reach = float(special.ndtri(0.5 + confidence / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = _ratio(n22 * n11 / (n21 * n12), reach * np.sqrt(1 / n11 + 1 / n12 + 1 / n21 + 1 / n22))
         risk = _ratio((n22 / n2) / (n12 / n1), reach * np.sqrt(1 / n22 - 1 / n2 + 1 / n12 - 1 / n1))

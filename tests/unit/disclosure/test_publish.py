@@ -229,3 +229,15 @@ def test_no_shown_table_of_counts_holds_a_small_number(seed: int) -> None:
     for row in table.rows:
         for value, spec in itertools.islice(zip(row, table.columns, strict=True), 1, None):
             assert spec.format != "count" or value is None or value == 0 or value >= 10
+
+
+def test_the_columns_of_a_table_have_different_names() -> None:
+    output = shown(counts([[10, 30], [20, 40]]), derived(), measures([[50]]), estimates())
+    for table in output.tables:
+        names = [spec.name for spec in table.columns]
+        assert len(set(names)) == len(names)
+
+
+def test_a_table_named_after_its_variable_is_titled_by_the_other() -> None:
+    block = Counts("age", np.full((2, 2), 50), (Dimension("drug", ("a", "b")), Dimension("age", ("known", "(missing)"))))
+    assert shown(block).tables[0].title == "Age by drug"

@@ -75,9 +75,11 @@ def _long(counts: Counts, full: IntArray, hidden: Mask) -> OutputTable:
 def _two_way(counts: Counts, full: IntArray, hidden: Mask) -> OutputTable:
     down, across = counts.dimensions
     columns = [OutputColumn(name=down.name, format="text")]
+    taken = {down.name, TOTAL, *(f"{level} %" for level in across.levels)}
     for level in across.levels:
-        columns.append(OutputColumn(name=level, format="count", label=f"{across.name}: {level}"))
-        columns.append(OutputColumn(name=f"{level} %", format="percent", label=f"{across.name}: {level}, % of row"))
+        name = f"{across.name}: {level}" if level in taken else level
+        columns.append(OutputColumn(name=name, format="count", label=f"{across.name}: {level}"))
+        columns.append(OutputColumn(name=f"{name} %", format="percent", label=f"{across.name}: {level}, % of row"))
     columns.append(OutputColumn(name=TOTAL, format="count"))
     rows: list[tuple[Value, ...]] = []
     places: list[tuple[int, int]] = []

@@ -241,3 +241,10 @@ def test_the_columns_of_a_table_have_different_names() -> None:
 def test_a_table_named_after_its_variable_is_titled_by_the_other() -> None:
     block = Counts("age", np.full((2, 2), 50), (Dimension("drug", ("a", "b")), Dimension("age", ("known", "(missing)"))))
     assert shown(block).tables[0].title == "Age by drug"
+
+
+def test_a_level_called_like_another_column_gets_a_longer_name() -> None:
+    block = Counts("people", np.full((2, 2), 50), (Dimension("drug", ("a", "b")), Dimension("end", ("drug", "total"))))
+    assert [c.name for c in shown(block).tables[0].columns] == [
+        "drug", "end: drug", "end: drug %", "end: total", "end: total %", "total",
+    ]  # fmt: skip

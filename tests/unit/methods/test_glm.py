@@ -308,6 +308,14 @@ def test_separation_by_a_level_is_explained_from_the_survey() -> None:
     assert "stage = IV" in words and "separation" in words and "Merge" in words
 
 
+def test_what_a_few_people_have_in_common_is_not_said() -> None:
+    frame = simulated(seed=20)
+    frame.loc[frame.index[frame.stage == "IV"][5:], "stage"] = "I"
+    frame.loc[frame.stage == "IV", "died"] = True
+    words = refusal(GLM(outcome="died", predictors=["age", "stage"], family="binomial"), frame)
+    assert "stage = IV" in words and "too few" in words and "same" not in words
+
+
 def test_separation_by_the_reference_level_is_explained() -> None:
     frame = simulated(seed=20)
     frame.loc[frame.stage == "I", "died"] = False

@@ -12,6 +12,7 @@ from civicgrid.methods.glm.cells import table_name
 from civicgrid.methods.glm.model import Model
 
 _CONSTANT = 1e-13
+_FEW = 10
 
 _UNVARYING = (
     "The outcome {!r} is the same for everybody who can be used, so there is nothing to explain. Check how "
@@ -100,8 +101,11 @@ def _check_group(model: Model, group: str, people: IntArray, reference: bool) ->
             f"or {instead}."
         )
     if model.family.binary and not people.all():
+        # What a few people have in common is not said, whatever thresholds the answer will be published
+        # under.
+        why = "the outcome is the same for everybody in that group" if people.sum() >= _FEW else "too few people have it"
         raise FitError(
-            f"The estimate for {group} has no finite value (separation): the outcome is the same for "
-            f"everybody in that "
-            "group. Merge it with another level, or leave the column out."
+            f"The estimate for {group} has no finite value (separation): {why}. Merge it with another "
+            f"level, or "
+            "leave the column out."
         )

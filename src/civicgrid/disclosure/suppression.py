@@ -18,13 +18,18 @@ chapter 4.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
-from scipy.sparse import csr_array, hstack, vstack
 
 from civicgrid.disclosure.shapes import FloatArray, IntArray
 from civicgrid.disclosure.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+# scipy.optimize and scipy.sparse are loaded where a table needs them: a node that hides nothing starts a second earlier.
 
 Mask = npt.NDArray[np.bool_]
 
@@ -121,6 +126,8 @@ class _Suppression:
         known = np.array([table[cells] for table in self.found]).reshape(-1, len(cells))
         low, high = known.min(axis=0, initial=0.0), known.max(axis=0, initial=0.0)
 
+        from scipy.optimize import linprog
+
         def widen(objective: FloatArray) -> None:
             found = linprog(objective, A_eq=lines, b_eq=np.zeros(lines.shape[0]), bounds=bounds, method="highs")
             if found.x is not None:
@@ -162,6 +169,9 @@ class _Suppression:
         if not self.hidden[-1]:
             rise[-1] = 0.0
         fall = np.where(rise > 0, self.values, 0.0)
+        from scipy.optimize import linprog
+        from scipy.sparse import csr_array, hstack, vstack
+
         one = hstack([self.relations, -self.relations])
         empty = csr_array(one.shape)
         equal = vstack([hstack([one, empty]), hstack([empty, one])]).tocsr()
@@ -188,4 +198,6 @@ def _relations(shape: tuple[int, ...]) -> csr_array:
     lines = [line for axis, size in enumerate(shape) for line in np.moveaxis(index, axis, -1).reshape(-1, size)]
     signs = np.concatenate([np.append(np.ones(len(line) - 1), -1.0) for line in lines])
     rows = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+    from scipy.sparse import csr_array
+
     return csr_array((signs, (rows, np.concatenate(lines))), shape=(len(lines), index.size))

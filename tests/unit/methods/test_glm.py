@@ -552,3 +552,12 @@ def test_a_round_that_is_not_of_the_method_is_refused() -> None:
         method.site(table, Ask("other"))
     with pytest.raises(PlanError, match="Expected 2 numbers as 'centre'"):
         method.site(table, Ask("spread", {"centre": np.zeros(7)}))
+
+
+def test_a_step_that_overshoots_is_halved() -> None:
+    rng = np.random.default_rng(50)
+    frame = pd.DataFrame({"x": rng.uniform(0.5, 1.5, 400)})
+    frame["y"] = rng.poisson(np.exp(4 * frame.x))
+    method = GLM(outcome="y", predictors=["x"], family="poisson", intercept=False)
+    output = run_frame(method, frame, schema_of(x=FLOAT, y=INT))
+    assert_equal(output, oracle("poisson", frame.y, frame[["x"]]), 1e-9)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from civicgrid.methods.glm import poly as poly
     from civicgrid.query.language import case as case
     from civicgrid.query.language import category as category
+    from civicgrid.query.language import cdm as cdm
     from civicgrid.query.language import cohort as cohort
     from civicgrid.query.language import concept_set as concept_set
     from civicgrid.query.language import dataset as dataset
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from civicgrid.query.language import maximum_of as maximum_of
     from civicgrid.query.language import minimum_of as minimum_of
     from civicgrid.query.language import months as months
-    from civicgrid.query.language import cdm as cdm
     from civicgrid.query.language import when as when
     from civicgrid.query.language import years as years
 
@@ -50,7 +50,7 @@ _FROM = {
     "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe"),
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
-        "case", "category", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
+        "case", "category", "cdm", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
         "months", "when", "years",
     ),
 }  # fmt: skip
@@ -60,8 +60,6 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "cdm":
-        return import_module("civicgrid.query.language").omop
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"civicgrid has no {name!r}. It has: {', '.join(__all__)}.")

@@ -44,12 +44,12 @@ def request(network: LocalNetwork, grid: RemoteGrid, **changes: object) -> Study
 
 
 def test_an_unknown_column_names_those_there_are(grid: RemoteGrid) -> None:
-    with pytest.raises(PlanError, match="has no column 'wieght'.*It has: age, died"):
+    with pytest.raises(PlanError, match=r"has no column 'wieght'.*It has: age, died"):
         grid.run(cg.GLM(cg.dataset("trial"), outcome="died", predictors=["wieght"], family="binomial"))
 
 
 def test_a_data_set_that_nobody_has_names_those_there_are(grid: RemoteGrid) -> None:
-    with pytest.raises(CivicGridError, match="called 'tril'. It has: trial"):
+    with pytest.raises(CivicGridError, match=r"called 'tril'. It has: trial"):
         grid.run(cg.Count(cg.dataset("tril")))
 
 
@@ -74,7 +74,7 @@ def test_a_column_described_otherwise_at_the_sites_is_refused_with_a_code(grid: 
 def test_a_plan_of_a_later_version_says_to_update(network: LocalNetwork, grid: RemoteGrid) -> None:
     asked = request(network, grid).to_data()
     asked["plan"]["format"] = 2
-    with pytest.raises(PlanError, match="format 2; this version of Civic Grid reads up to format 1. Update it"):
+    with pytest.raises(PlanError, match=r"format 2; this version of Civic Grid reads up to format 1. Update it"):
         read_plan(json.dumps(asked["plan"]))
     before = counts(network)
     study = Envelope.sign(STUDY, json.dumps(asked).encode(), network.researcher)

@@ -67,7 +67,7 @@ def demo(
         console.print("\nStopped. Every process that was started has been ended.")
 
 
-class _timed:  # noqa: N801 - reads as a statement
+class _timed:
     """A step with a spinner and the time it has taken so far."""
 
     def __init__(self, console: Console, words: str, seconds: dict[str, float], name: str) -> None:

@@ -19,10 +19,14 @@ def init(
     folder: Folder,
     network: Annotated[str, typer.Option(help="The network's name: lower case, digits, hyphens.")],
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8700,
-    host: Annotated[str, typer.Option(help="The address to listen on; keep it on this machine and put TLS before it.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; keep it on this machine and put TLS before it.")
+    ] = "127.0.0.1",
     address: Annotated[str, typer.Option(help="The public https address, where it differs from host and port.")] = "",
     reply_seconds: Annotated[float, typer.Option(help="How long a site may take over one task.")] = 120.0,
-    connected_seconds: Annotated[float, typer.Option(help="How long after its last message a site counts as connected.")] = 60.0,
+    connected_seconds: Annotated[
+        float, typer.Option(help="How long after its last message a site counts as connected.")
+    ] = 60.0,
 ) -> None:
     """Lay out a hub's folder and print its public key, which every site pins in its own settings."""
     from civicgrid.hub.home import HubHome

@@ -32,8 +32,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Write the results here as JSON too.")] = None,
 ) -> None:
     """Run a plan on a grid, and print each answer with what became of every site."""
-    from civicgrid.client.connect import connect
     from civicgrid.cli.progress import watching
+    from civicgrid.client.connect import connect
     from civicgrid.methods.plan import read_plan
 
     read = read_plan(read_file(plan))

@@ -196,8 +196,9 @@ def simulate(
     """A grid over one's own data: `cg.simulate({"leeds": "leeds.csv", "york": frame, "hull": "omop.duckdb"})`.
 
     Each site is a CSV or Parquet file, a DataFrame or an Arrow table (a research table, one row a person), or a DuckDB
-    file or folder (OMOP), or a `Store` that holds the data set already. `policy` is every site's; `cg.Policy.open()` switches the disclosure rules off. Without a data
-    `dictionary` the types, levels and ranges are read from all sites' data together, which a real site would never do.
+    file or folder (OMOP), or a `Store` that holds the data set already. `policy` is every site's; `cg.Policy.open()`
+    switches the disclosure rules off. Without a data `dictionary` the types, levels and ranges are read from all sites'
+    data together, which a real site would never do.
     `pooled_threshold` False makes every site's share pass its rules by itself, as a permit without that clause does.
     `published` adds the rules of a hub to those of the sites: with one site under an open policy it gives what the pooled
     records would have given under the same output rules.

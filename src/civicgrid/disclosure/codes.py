@@ -31,7 +31,7 @@ WORDS = {
 }
 
 
-class Withheld(Exception):  # noqa: N818 - not an error: a decision
+class Withheld(Exception):
     """A site's decision not to answer. `detail` stays in the site's own log and never travels."""
 
     def __init__(self, code: Code, detail: str = "") -> None:

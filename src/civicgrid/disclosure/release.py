@@ -81,20 +81,24 @@ def stands_alone(share: Share, thresholds: Thresholds) -> bool:
 
 def _open(share: Share, thresholds: Thresholds) -> bytes:
     parts: list[list[Any]] = []
+    shown = False
     for part in share:
         if isinstance(part, Counts):
             values, hidden = rules.open_counts(part, thresholds)
-            if hidden.all() and hidden.size:
-                raise Withheld(Code.DISCLOSURE, f"{part.name}: every cell is hidden")
+            shown |= not hidden.all()
             parts.append([*_head(part), _raw(np.where(hidden, 0, values)), hidden.tobytes()])
         elif isinstance(part, Histogram):
             low, high = rules.open_histogram(part, thresholds)
+            shown = True
             parts.append([*_head(part), _raw(low), _raw(high)])
         else:
             sums = rules.open_sums(part, thresholds) if isinstance(part, Sums) else rules.open_model(part, thresholds)
             if sums is None:
                 raise Withheld(Code.DISCLOSURE, f"{part.name} does not pass alone")
+            shown = True
             parts.append([*_head(part), _raw(sums)])
+    if not shown:
+        raise Withheld(Code.DISCLOSURE, "every count is hidden")
     packed: bytes = msgpack.packb([FORM, "open", parts])
     return packed
 

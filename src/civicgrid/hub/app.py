@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 
 from civicgrid import __version__
 from civicgrid.config import HubSettings
-from civicgrid.errors import CivicGridError, DataError, PlanError, TrustError, WireError
+from civicgrid.errors import CivicGridError, ConfigError, DataError, PlanError, TrustError, WireError
 from civicgrid.hub import database as db
 from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
@@ -37,7 +37,7 @@ from civicgrid.wire import MAX_FRAME, MEDIA, Exchange, Frame, Hello, Member, Tas
 
 log = logging.getLogger("civicgrid.hub")
 
-STATUS = {TrustError: 401, PlanError: 422, DataError: 422, WireError: 400}
+STATUS = {TrustError: 401, PlanError: 422, DataError: 422, WireError: 400, ConfigError: 503}
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Hub:
     people: dict[str, str] = field(default_factory=dict)
 
     def reload(self) -> None:
-        """Read who is registered. Called at the start and when an unknown key knocks, so that an admission needs no restart."""
+        """Read who is registered: at the start, and when an unknown key knocks. An admission needs no restart."""
         with self.engine.connect() as connection:
             for row in connection.execute(sa.select(db.sites)).mappings():
                 self.members[row["site"]] = Member.from_bytes(row["member"])
@@ -136,6 +136,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     app.state.hub = hub
     app.add_exception_handler(CivicGridError, _explain)
     app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(sa.exc.SQLAlchemyError, _unwritable)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, endpoint, method in (
         ("/node/hello", _hello, "POST"),
@@ -316,7 +317,14 @@ def _error(status: int, message: str) -> Response:
 
 async def _explain(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+    if status == 503:
+        log.error("a message was turned away: the hub's files cannot be written (%s)", type(error).__name__)
     return _error(status, str(error))
+
+
+async def _unwritable(request: Request, error: Exception) -> Response:
+    log.error("the database cannot be used: %s", type(error).__name__)
+    return _error(503, "The hub cannot write to its database now. Nothing was stored; try again.")
 
 
 async def _plain(request: Request, error: Exception) -> Response:

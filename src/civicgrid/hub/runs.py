@@ -32,6 +32,7 @@ log = logging.getLogger("civicgrid.hub")
 
 GATHER_SECONDS = 0.05
 LEASE_SECONDS = 15.0
+RETRY_SECONDS = 1.0
 
 
 @dataclass
@@ -117,11 +118,13 @@ class Runs:
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(db.runs).where(db.runs.c.state == "running")).mappings().all()
         for row in rows:
-            study = Envelope.from_bytes(row["study"])
-            request = read_study(study)
-            members = {m["site"]: Member.model_validate(m) for m in json.loads(row["members"])}
-            self._begin(request, study, members, tuple(json.loads(row["offline"])))
+            self._take_up(row)
         return len(rows)
+
+    def _take_up(self, row: sa.RowMapping) -> None:
+        study = Envelope.from_bytes(row["study"])
+        members = {m["site"]: Member.model_validate(m) for m in json.loads(row["members"])}
+        self._begin(read_study(study), study, members, tuple(json.loads(row["offline"])))
 
     def _begin(
         self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]
@@ -130,9 +133,35 @@ class Runs:
         talk = Conversation(run, conduct(request, study, run, members, offline, self.thresholds))
         self.conversations[run] = talk
         self.finished.setdefault(run, asyncio.Event())
-        self._advance(talk, first=True)
+        self._step(talk, first=True)
 
     # --- the conversation --------------------------------------------------------------------------------------------
+
+    def _step(self, talk: Conversation, first: bool = False) -> None:
+        """Advance a run. When the database cannot be written (a full disk), forget it and take it up again from what is
+        stored: the nodes keep every reply that was not confirmed, and send it again."""
+        try:
+            self._advance(talk, first)
+        except sa.exc.SQLAlchemyError as error:
+            log.error("run %s: the database cannot be written (%s); trying again", talk.run[:12], type(error).__name__)
+            self._drop(talk.run)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._again, talk.run)
+
+    def _again(self, run: str) -> None:
+        try:
+            with self.engine.connect() as connection:
+                row = connection.execute(sa.select(db.runs).where(db.runs.c.run == run)).mappings().one()
+            if row["state"] == "running" and run not in self.conversations:
+                self._take_up(row)
+        except sa.exc.SQLAlchemyError:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._again, run)
+
+    def _drop(self, run: str) -> None:
+        self.conversations.pop(run, None)
+        self._pending = [row for row in self._pending if row["run"] != run]
+        for line in self.lines.values():
+            for task in [name for name, waiting in line.tasks.items() if waiting.run == run]:
+                line.tasks.pop(task)
 
     def _advance(self, talk: Conversation, first: bool = False) -> None:
         """Send the generator what has come, store what it wants next, and put that before the sites.
@@ -229,8 +258,10 @@ class Runs:
         line = self.line(site)
         task = line.tasks.pop(reply.task, None)
         if task is None:
-            # Stored before, or for a run that has ended: confirmed again, so that the node can let go of it.
-            line.stored.append(reply.task)
+            # Stored before, or for a run that has ended: confirmed again, so that the node can let go of it. A reply that
+            # waits to be stored, or whose run is being taken up again, is not confirmed; the node will send it again.
+            if self._settled(site, reply.task):
+                line.stored.append(reply.task)
             return
         talk = self.conversations.get(task.run)
         self._pending.append(
@@ -244,7 +275,18 @@ class Runs:
         if talk.waiting:
             self._gather()
         else:
-            self._advance(talk)
+            self._step(talk)
+
+    def _settled(self, site: str, task: str) -> bool:
+        with self.engine.connect() as connection:
+            if connection.execute(
+                sa.select(db.replies.c.task).where(db.replies.c.task == task, db.replies.c.site == site)
+            ).first():
+                return True
+            state = connection.execute(
+                sa.select(db.runs.c.state).join(db.tasks, db.tasks.c.run == db.runs.c.run).where(db.tasks.c.digest == task)
+            ).first()
+        return state is None or state[0] != "running"
 
     def _gather(self) -> None:
         """Store what has come before long, together with whatever comes until then."""
@@ -253,10 +295,16 @@ class Runs:
 
     def _flush(self) -> None:
         self._gathering = None
-        if self._pending:
+        if not self._pending:
+            return
+        try:
             with self.journal.transaction() as connection:
                 self._write_pending(connection)
-            self._confirm()
+        except sa.exc.SQLAlchemyError as error:
+            log.error("replies cannot be stored (%s); trying again", type(error).__name__)
+            self._gathering = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._flush)
+            return
+        self._confirm()
 
     def _write_pending(self, connection: sa.Connection) -> None:
         if not self._pending:
@@ -309,7 +357,7 @@ class Runs:
                 if talk.waiting:
                     self._gather()
                 else:
-                    self._advance(talk)
+                    self._step(talk)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -332,7 +380,7 @@ class Runs:
         self._confirm()
         self.conversations.pop(talk.run, None)
         for line in self.lines.values():
-            for task in [t for t, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
+            for task in [name for name, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
                 line.tasks.pop(task)
         self.finished.setdefault(talk.run, asyncio.Event()).set()
 

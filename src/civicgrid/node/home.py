@@ -28,7 +28,6 @@ from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
 
-
 T = TypeVar("T")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -60,8 +61,10 @@ class Service:
                         ready()
                     self.exchange()
                     pause = FIRST_PAUSE
-                except Unreachable as error:
-                    log.warning("%s Trying again in %.1f s.", error, pause)
+                except (Unreachable, sqlite3.Error) as error:
+                    # A full disk is waited out: what was not written down was not sent, and the hub asks again.
+                    words = error if isinstance(error, Unreachable) else "The node's state cannot be written: disk full?"
+                    log.warning("%s Trying again in %.1f s.", words, pause)
                     greeted = False
                     self.stop.wait(pause)
                     pause = min(pause * 2, LONGEST_PAUSE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import sqlite3
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,6 +107,9 @@ class Site:
             return self._round(signed.digest, task, blobs.get("ask", b""))
         except Withheld as decision:
             return self._refuse(signed.digest, decision)
+        except sqlite3.Error:
+            # Nothing was written down, so nothing may be sent. The task is asked again when there is room.
+            raise
         except Exception as error:
             # The text of an unforeseen error may quote a record: only its kind and place are kept.
             frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
@@ -326,7 +330,7 @@ class Site:
         answered about these people under this roster.
         """
         now = {member.site for member in roster.members}
-        earlier = {members for members in self.state.ledger.rosters(rows)} - {_names(roster)}
+        earlier = self.state.ledger.rosters(rows) - {_names(roster)}
         for members in earlier:
             before = set(members.split())
             alone = self._alone(rows, members) | self._alone(rows, _names(roster))

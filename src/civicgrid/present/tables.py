@@ -1,4 +1,4 @@
-"""Published tables as people read them: in a terminal, in a notebook, on a page. One place decides how a number is written."""
+"""Published tables as people read them, in a terminal, in a notebook, on a page; how a number is written."""
 
 from __future__ import annotations
 

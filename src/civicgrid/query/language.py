@@ -44,7 +44,6 @@ __all__ = [
     "years",
 ]
 
-omop = cdm
 
 TEXT, DAY = SeriesType("text"), SeriesType("date")
 

@@ -1,7 +1,7 @@
 """`{language-spec}`: the specification of the query language, read from its tests.
 
-A file of tests/spec/query is a chapter, its docstring the title; a test is a paragraph, its docstring the words and its body
-the example. Nothing is written twice: a paragraph that is not true fails as a test.
+A file of tests/spec/query is a chapter, its docstring the title; a test is a paragraph, its docstring the words and its
+body the example. Nothing is written twice: a paragraph that is not true fails as a test.
 """
 
 from __future__ import annotations

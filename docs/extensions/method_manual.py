@@ -31,7 +31,10 @@ class MethodManual(SphinxDirective):
         parameters = {name: field for name, field in method.model_fields.items() if name != "kind"}
         if parameters:
             lines = ["| Parameter | Default | What it is |", "|---|---|---|"]
-            lines += [f"| `{field.alias or name}` | {_default(field)} | {field.description} |" for name, field in parameters.items()]
+            lines += [
+                f"| `{field.alias or name}` | {_default(field)} | {field.description} |"
+                for name, field in parameters.items()
+            ]
             made += self.parse_text_to_nodes("\n".join(lines))
         return made
 

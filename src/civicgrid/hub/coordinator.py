@@ -226,6 +226,12 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         except StopIteration as stop:
             raw: RawOutput = stop.value
             return raw
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            # A site alone in its roster is checked against nobody else's form.
+            raise WireError(
+                f"What the sites sent is not what {analysis.name} asked for ({type(error).__name__}). Nothing was published; "
+                "the sites may run another version of the method."
+            ) from error
 
 
 def _outcome(site: str, answer: Answer | None) -> SiteOutcome:

@@ -37,10 +37,14 @@ RETRY_SECONDS = 1.0
 
 @dataclass
 class Conversation:
-    """A run under way: its generator, the task that is out, and what has come back."""
+    """A run under way: its generator, the task that is out, and what has come back.
+
+    `walking` while it goes over what is stored already, after a restart.
+    """
 
     run: str
     conduct: Conduct
+    walking: bool = True
     seq: int = -1
     digest: str = ""
     waiting: set[str] = field(default_factory=set)
@@ -186,8 +190,10 @@ class Runs:
     def _dispatch(self, talk: Conversation, dispatch: Dispatch) -> bool:
         talk.seq += 1
         payload = dispatch.frame.to_bytes()
-        stored = self._stored(talk)
+        stored = self._stored(talk) if talk.walking else None
+        gone: set[str] = set()
         if stored is None:
+            talk.walking = False
             signed = SignedTask.sign(dispatch.frame, self.key)
             self._store(talk, dispatch, signed)
             talk.answers = {}
@@ -197,8 +203,8 @@ class Runs:
                 self._fail(talk, "This run was begun by another version of the software. Run the study again.")
                 return False
             talk.answers = answered
+            gone = self._lost_before(signed.digest)
         talk.digest, talk.since = signed.digest, time.monotonic()
-        gone = self._lost_before(signed.digest)
         talk.waiting = set(dispatch.targets) - set(talk.answers) - gone if dispatch.expects else set()
         raw = signed.to_bytes()
         for site in dispatch.targets if not dispatch.expects else talk.waiting:

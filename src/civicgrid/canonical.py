@@ -59,9 +59,13 @@ def parse(raw: bytes | str) -> Any:
     """JSON to plain data, under the limits on size and depth that hold before anything is built from it."""
     if len(raw) > MAX_BYTES:
         raise PlanError(f"Expected at most {MAX_BYTES:,} bytes of JSON; {len(raw):,} came. Make the plan smaller.")
+    try:
+        text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
+    except UnicodeDecodeError:
+        raise PlanError("Expected JSON in UTF-8; these bytes are in another encoding. Send UTF-8.") from None
     depth = deepest = 0
     inside = escaped = False
-    for char in raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw:
+    for char in text:
         if inside:
             if escaped:
                 escaped = False
@@ -79,7 +83,8 @@ def parse(raw: bytes | str) -> Any:
     if deepest > 2 * MAX_DEPTH:
         raise PlanError(f"Expected a plan nested at most {2 * MAX_DEPTH} deep; this one is {deepest} deep.")
     try:
-        return json.loads(raw)
+        # What is read is the very text whose depth was counted: left to itself, json guesses at UTF-16 and UTF-32.
+        return json.loads(text)
     except ValueError as error:
         raise PlanError(f"Expected JSON; it could not be read: {error}") from None
 

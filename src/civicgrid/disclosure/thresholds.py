@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field, model_validator
 
 from civicgrid.canonical import Node
 from civicgrid.errors import ConfigError
+
+COARSEST = 1_000_000_000
+"""Rounding to this shows nobody: where the bases of several sites have no smaller multiple in common."""
 
 
 class Thresholds(Node):
@@ -22,7 +27,7 @@ class Thresholds(Node):
     """
 
     min_cell: int = Field(default=10, ge=0, le=1000)
-    round_to: int = Field(default=5, ge=1, le=1000)
+    round_to: int = Field(default=5, ge=1, le=COARSEST)
     interval: int = Field(default=10, ge=0, le=1000)
     rows_per_parameter: float = Field(default=10.0, ge=0)
     residual_df: int = Field(default=10, ge=0)
@@ -44,9 +49,11 @@ class Thresholds(Node):
         )
 
     def stricter(self, other: Thresholds) -> Thresholds:
-        """The stricter of each pair. Rounding bases that do not divide each other give their product's base."""
-        a, b = self.round_to, other.round_to
-        base = max(a, b) if max(a, b) % min(a, b) == 0 else a * b
+        """The stricter of each pair; of two rounding bases, their least common multiple.
+
+        In any order and grouping the same, so that it does not matter which site is heard first.
+        """
+        base = min(math.lcm(self.round_to, other.round_to), COARSEST)
         digits = [d for d in (self.digits, other.digits) if d]
         return Thresholds(
             min_cell=max(self.min_cell, other.min_cell),

@@ -212,7 +212,7 @@ def simulate(
 
 def site_name(name: Any) -> str:
     """A site's name as it stands everywhere: lower case, hyphens for anything but letters and digits."""
-    plain = re.sub(r"[^a-z0-9_]+", "-", str(name).strip().lower()).strip("-")[:63]
+    plain = re.sub(r"[^a-z0-9_]+", "-", str(name).strip().lower()).strip("-_")[:63]
     if not plain:
         raise DataError("Expected a name for each site, with letters or digits; one has none.")
     return plain

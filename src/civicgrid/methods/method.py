@@ -15,6 +15,7 @@ state; it may keep a cache.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ BLOCK = 8192
 much.
 """
 
+MAX_DIMENSIONS, MAX_SIDE = 4, 1_000_000
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -62,19 +65,42 @@ class Ask:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Ask:
-        """Read an Ask back. ValueError for anything but the form above."""
-        step, arrays, values = msgpack.unpackb(raw)
-        read = {}
-        for name, (dtype, shape, data) in arrays.items():
-            if dtype not in ("<f8", "<i8"):
-                raise ValueError(f"expected an array of <f8 or <i8, not {dtype}")
-            read[name] = np.frombuffer(data, dtype=dtype).reshape(shape)
-        if not isinstance(step, str) or not isinstance(values, dict):
-            raise ValueError("expected a step and its values")
-        return cls(step, read, values)
+        """Read an Ask back. ValueError for anything but the form above: it comes from a hub that may be hostile."""
+        try:
+            step, arrays, values = msgpack.unpackb(raw)
+        except (TypeError, msgpack.UnpackException) as error:
+            raise ValueError(f"expected a step, arrays and values: {type(error).__name__}") from None
+        if not isinstance(step, str) or not isinstance(arrays, dict) or not isinstance(values, dict):
+            raise ValueError("expected a step, arrays and values")
+        if not all(isinstance(name, str) for name in (*arrays, *values)):
+            raise ValueError("expected every array and value under a name")
+        if not all(isinstance(value, int | float | str | bool) and _finite(value) for value in values.values()):
+            raise ValueError("expected finite numbers, text or booleans as values")
+        return cls(step, {name: _array(form) for name, form in arrays.items()}, values)
 
     def digest(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def _finite(value: int | float | str | bool) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _array(form: Any) -> Array:
+    """An array from its data type, shape and buffer. ValueError where the three do not agree, or a number is not finite."""
+    if not isinstance(form, list) or len(form) != 3:
+        raise ValueError("expected an array as its data type, shape and buffer")
+    dtype, shape, data = form
+    if dtype not in ("<f8", "<i8"):
+        raise ValueError("expected an array of <f8 or <i8")
+    if not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"expected a buffer, and a shape of at most {MAX_DIMENSIONS} dimensions")
+    if not all(type(size) is int and 0 <= size <= MAX_SIDE for size in shape):
+        raise ValueError(f"expected sides from 0 to {MAX_SIDE:,}")
+    read = np.frombuffer(data, dtype=dtype).reshape(shape)
+    if not np.isfinite(read).all():
+        raise ValueError("expected finite numbers in every array")
+    return read
 
 
 Coordination = Generator[Ask, Combined, RawOutput]

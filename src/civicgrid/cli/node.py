@@ -131,8 +131,9 @@ def status(folder: Folder) -> None:
     home = Home(folder)
     settings = home.settings()
     policy = home.policy()
-    console = Console(highlight=False)
-    console.print(f"[bold]{settings.site}[/] ({settings.organisation}) in {settings.network}, hub {settings.hub}")
+    # Without markup: an organisation's or a project's name may hold square brackets.
+    console = Console(highlight=False, markup=False)
+    console.print(f"{settings.site} ({settings.organisation}) in {settings.network}, hub {settings.hub}")
     console.print(f"Policy: counts below {policy.thresholds.min_cell} hidden, rounded to {policy.thresholds.round_to}")
     console.print(f"Custodians: {len(home.custodians())}   Peers trusted: {', '.join(sorted(home.peers())) or 'none'}")
     for digest, permit in home.permits():

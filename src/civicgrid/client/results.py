@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from civicgrid.disclosure.output import Output, OutputTable
@@ -134,8 +135,9 @@ class Result:
 
     def _repr_html_(self) -> str:
         if self._result.output is None:
-            return f"<p><strong>{self.name}</strong>: no answer. {self.failure}</p>{self.sites._repr_html_()}"
-        return f"{as_html(self.output)}<p>{self.sites.summary()}.</p>"
+            words = f"<p><strong>{escape(self.name)}</strong>: no answer. {escape(self.failure)}</p>"
+            return words + self.sites._repr_html_()
+        return f"{as_html(self.output)}<p>{escape(self.sites.summary())}.</p>"
 
 
 class Answer(Mapping[str, Result]):
@@ -168,4 +170,4 @@ class Answer(Mapping[str, Result]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(f"<h3>{name}</h3>{result._repr_html_()}" for name, result in self.items())
+        return "".join(f"<h3>{escape(name)}</h3>{result._repr_html_()}" for name, result in self.items())

@@ -36,7 +36,7 @@ def drawable(table: OutputTable) -> bool:
 
 
 def draw(table: OutputTable) -> Figure:
-    """The figure of one table."""
+    """The figure of one table. Names are drawn as they are: a level such as "$5 to $10" is no formula."""
     from matplotlib.figure import Figure
 
     rows = max(2, len(table.rows))
@@ -46,7 +46,7 @@ def draw(table: OutputTable) -> Figure:
         _intervals(axes, table)
     else:
         _shares(axes, table)
-    axes.set_title(table.title or table.name, loc="left", fontsize=11, color=INK)
+    axes.set_title(table.title or table.name, loc="left", fontsize=11, color=INK, parse_math=False)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)
@@ -91,7 +91,7 @@ def _intervals(axes: Axes, table: OutputTable) -> None:
         axes.plot([float(low or 0), float(high or 0)], [place, place], color=COLOURS[0], linewidth=2)
         axes.plot([float(estimate or 0)], [place], "o", color=COLOURS[0], markersize=6)
     axes.axvline(0, color=FAINT, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows])
+    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("estimate with its confidence interval", color=INK, fontsize=9)
 
@@ -105,9 +105,11 @@ def _shares(axes: Axes, table: OutputTable) -> None:
         label = (table.columns[j].label or table.columns[j].name).removesuffix(", % of row")
         axes.barh(range(len(rows)), widths, left=left, color=COLOURS[number % len(COLOURS)], label=label, height=0.6)
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows])
+    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of people", color=INK, fontsize=9)
     if len(percents) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+        for text in legend.get_texts():
+            text.set_parse_math(False)

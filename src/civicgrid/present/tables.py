@@ -52,9 +52,11 @@ def cells(table: OutputTable) -> list[list[str]]:
 
 def rich_table(table: OutputTable) -> RichTable:
     """The table for a terminal."""
-    drawn = RichTable(title=table.title or table.name, title_justify="left", title_style="bold", header_style="bold")
+    # As Text: names may hold square brackets, which are markup in a plain string.
+    title = Text(table.title or table.name, style="bold")
+    drawn = RichTable(title=title, title_justify="left", header_style="bold")
     for column in table.columns:
-        drawn.add_column(label(column), justify="left" if column.format == "text" else "right")
+        drawn.add_column(Text(label(column)), justify="left" if column.format == "text" else "right")
     for row in cells(table):
         drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
     return drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -63,6 +64,7 @@ def write_settings(settings: Node, path: Path) -> None:
     lines = []
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if isinstance(value, str) else str(value)
+        # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         lines.append(f"{name} = {text}")
     path.write_text("\n".join(lines) + "\n", "utf-8")

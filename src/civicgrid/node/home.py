@@ -110,7 +110,8 @@ class Home:
     def add_custodian(self, key: str, name: str) -> None:
         signing_public(key)
         with (self.path / "custodians.keys").open("a", encoding="utf-8") as file:
-            file.write(f"{key}  # {name}\n")
+            # In one line whatever the name holds: what stands on a line of its own is a key.
+            file.write(f"{key}  # {' '.join(name.split())}\n")
 
     def peers(self) -> dict[str, Member]:
         """The other sites that this one has pinned, by name."""

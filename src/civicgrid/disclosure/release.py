@@ -9,9 +9,9 @@ exact but unreadable until the other sites' shares have been added. Which of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgpack
 import numpy as np
@@ -39,6 +39,8 @@ Limbs = npt.NDArray[np.uint64]
 
 WHOLE = Counts | Histogram
 """The shapes that hold whole numbers of people, and travel exact."""
+
+KINDS = tuple(shape.__name__ for shape in get_args(Part))
 
 MAX_VALUES = 1_000_000
 FORM = 1
@@ -137,14 +139,19 @@ def combine(released: Sequence[bytes]) -> Combined:
         if any(form[0] != FORM for form in read) or len({form[1] for form in read}) != 1:
             raise ValueError("sites answered in different forms")
         combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
-    except (ValueError, TypeError, IndexError, msgpack.UnpackException, PlanError, TrustError) as error:
+    except (ValueError, TypeError, PlanError, TrustError) as error:
         raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
+    except (LookupError, ArithmeticError, MemoryError, msgpack.UnpackException) as error:
+        raise WireError(
+            f"The sites' shares do not fit together: a site sent another form ({type(error).__name__}). Nothing was added."
+        ) from None
     return combined
 
 
 def _add_masked(read: list[Any]) -> Combined:
     if any(form[2] != read[0][2] for form in read):
         raise ValueError("sites described their shares differently")
+    _declared(head[0] for head in read[0][2])
     slots = tuple(
         Slot(name, tuple(shape), None if exponents is None else np.frombuffer(exponents, "<i8"))
         for _, name, shape, exponents in read[0][2]
@@ -161,6 +168,7 @@ def _add_open(read: list[Any]) -> Combined:
         if any(piece[:3] != pieces[0][:3] for piece in pieces):
             raise ValueError("sites described their shares differently")
         kind, name, dims = pieces[0][:3]
+        _declared([kind])
         shape = tuple(dims)
         if kind == "Counts":
             values = sum(np.frombuffer(piece[3], "<i8").reshape(shape) for piece in pieces)
@@ -174,6 +182,11 @@ def _add_open(read: list[Any]) -> Combined:
             values = np.sum([np.frombuffer(piece[3], "<f8").reshape(shape) for piece in pieces], axis=0)
             combined[name] = Received(name, values)
     return combined
+
+
+def _declared(kinds: Iterable[Any]) -> None:
+    if any(kind not in KINDS for kind in kinds):
+        raise ValueError("a site sent a part of a shape that is not declared")
 
 
 def _received(kind: str, name: str, values: npt.NDArray[Any]) -> Received:

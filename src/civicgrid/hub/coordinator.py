@@ -229,8 +229,8 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             # A site alone in its roster is checked against nobody else's form.
             raise WireError(
-                f"What the sites sent is not what {analysis.name} asked for ({type(error).__name__}). Nothing was published; "
-                "the sites may run another version of the method."
+                f"What the sites sent is not what {analysis.name} asked for ({type(error).__name__}). Nothing was "
+                "published; the sites may run another version of the method."
             ) from error
 
 

@@ -39,7 +39,7 @@ class Node(BaseModel):
 
     def canonical(self) -> bytes:
         """RFC 8785 bytes: the form that is hashed and signed."""
-        return rfc8785.dumps(self.to_data())
+        return dumps(self.to_data())
 
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
@@ -87,6 +87,30 @@ def parse(raw: bytes | str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise PlanError(f"Expected JSON; it could not be read: {error}") from None
+
+
+def dumps(data: Any) -> bytes:
+    """Plain data as RFC 8785 JSON.
+
+    Without decimal numbers, and with ASCII names, the standard encoder writes the same bytes in a tenth of the time.
+    """
+    if _simple(data):
+        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    written: bytes = rfc8785.dumps(data)
+    return written
+
+
+def _simple(data: Any) -> bool:
+    kind = type(data)
+    if kind is str or kind is bool or data is None:
+        return True
+    if kind is int:
+        return -(2**53) < data < 2**53
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _simple(value) for key, value in data.items())
+    if kind is list or kind is tuple:
+        return all(_simple(item) for item in data)
+    return False
 
 
 def describe(error: ValidationError, most: int = 3) -> str:

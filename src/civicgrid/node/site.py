@@ -86,6 +86,7 @@ class Site:
     state: State
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sessions: dict[str, Session] = field(default_factory=dict)
+    rosters: dict[str, Roster] = field(default_factory=dict)
 
     def answer(self, signed: SignedTask) -> Answered | None:
         """The reply to a task, or None where none is due. The same task gets the same bytes.
@@ -97,6 +98,7 @@ class Site:
             raise TrustError("Expected a task of this network; one of another network came. It was not answered.")
         if isinstance(task, Finish):
             self.sessions.pop(task.run, None)
+            self.rosters = {name: roster for name, roster in self.rosters.items() if roster.run != task.run}
             return None
         known = self.state.ledger.recall(signed.digest)
         if known is not None:
@@ -281,6 +283,9 @@ class Site:
 
     def _roster(self, round_: Round, rows: str) -> Roster:
         """The roster that this site has signed for the attempt, once every other member is seen to have signed it too."""
+        known = self.rosters.get(round_.roster)
+        if known is not None and (known.run, known.attempt) == (round_.run, round_.attempt):
+            return known
         row = self.state.connection.execute(
             "select roster, signed from rosters where digest = ? and run = ? and attempt = ?",
             (round_.roster, round_.run, round_.attempt),
@@ -290,6 +295,7 @@ class Site:
         roster = Roster.from_bytes(row[0])
         if not row[1]:
             self._all_signed(roster, round_, rows)
+        self.rosters[round_.roster] = roster
         return roster
 
     def _all_signed(self, roster: Roster, round_: Round, rows: str) -> None:

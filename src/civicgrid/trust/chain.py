@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import rfc8785
 from pydantic import ValidationError, field_validator
 
-from civicgrid.canonical import Node, describe
+from civicgrid.canonical import Node, describe, dumps
 from civicgrid.errors import TrustError
 
 START = "0" * 64
@@ -142,7 +141,7 @@ class Report:
 def link(previous: str, entry: Entry) -> str:
     """The hash of an entry that follows `previous`: SHA-256 of its canonical JSON with that hash in it."""
     data = {name: value for name, value in entry.to_data().items() if name != "hash"}
-    return hashlib.sha256(rfc8785.dumps({**data, "previous": previous})).hexdigest()
+    return hashlib.sha256(dumps({**data, "previous": previous})).hexdigest()
 
 
 def follow(head: Head | None, time: float, actor: str, action: str, details: Mapping[str, Detail] | None = None) -> Link:

@@ -105,7 +105,7 @@ def _simple(data: Any) -> bool:
     if kind is str or kind is bool or data is None:
         return True
     if kind is int:
-        return -(2**53) < data < 2**53
+        return bool(-(2**53) < data < 2**53)
     if kind is dict:
         return all(type(key) is str and key.isascii() and _simple(value) for key, value in data.items())
     if kind is list or kind is tuple:

@@ -100,7 +100,7 @@ def _message(status: int, content: bytes) -> str:
     try:
         return str(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
-        return f"The hub answered with status {status}."
+        return f"The hub answered with status {status}. Its operator finds the reason in the hub's log."
 
 
 def _raise(status: int, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ def demo(
     from civicgrid.curation.deal import SIX_SITES
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
     seconds: dict[str, float] = {}
     sites = tuple(sorted(SIX_SITES))
@@ -157,7 +158,7 @@ def _compare(pooled: Path, study: object, answer: object) -> tuple[float, int]:
 
 def _show(console: Console, answer: object, seconds: dict[str, float], difference: tuple[float, int]) -> None:
     from civicgrid.client.results import Answer
-    from civicgrid.present.tables import fact_lines, rich_table
+    from civicgrid.present.tables import fact_lines, heading, rich_table
 
     assert isinstance(answer, Answer)
     console.rule("The study in plain English")
@@ -168,14 +169,15 @@ def _show(console: Console, answer: object, seconds: dict[str, float], differenc
             console.print(f"No answer: {result.failure}", markup=False)
             continue
         for table in result.output.tables:
+            console.print(heading(table))
             console.print(rich_table(table))
         for line in fact_lines(result.output):
             console.print(line, markup=False)
-        console.print(f"{result.sites.summary()}; {result.mode}, {result.rounds} rounds.", markup=False)
+        console.print(f"{result.sites.summary()}; {result.mode}, {result.rounds_words}.", markup=False)
     console.rule("Who answered, and what was held back")
     board = Table(box=None)
-    for heading in ("site", *answer):
-        board.add_column(heading)
+    for name in ("site", *answer):
+        board.add_column(name)
     for place, site in enumerate(next(iter(answer.values())).sites):
         board.add_row(site.site, *(result.sites[place].status for result in answer.values()))
     console.print(board)

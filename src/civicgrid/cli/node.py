@@ -140,7 +140,7 @@ def status(folder: Folder) -> None:
         console.print(f"Permit {digest[:12]}: {permit.project}, until {permit.valid_until}")
     if home.state.exists():
         state = State(home.state)
-        console.print(f"Replies waiting for the hub: {len(state.outgoing(1000))}")
+        console.print(f"Replies that the hub has not yet confirmed: {len(state.outgoing(1000))}")
         released = state.connection.execute("select count(*) from answers").fetchone()[0]
         console.print(f"Shares released so far: {released}")
         state.close()

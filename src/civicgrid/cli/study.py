@@ -43,7 +43,7 @@ def run(
     typer.echo(str(answer))
     if out is not None:
         results = {name: result.to_dict() for name, result in answer.items() if not result.failure}
-        out.write_text(json.dumps(results, indent=2), "utf-8")
+        out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if any(result.failure for result in answer.values()):
         raise typer.Exit(1)
 

@@ -76,6 +76,10 @@ class Result:
         raise NoAnswer(f"{self.failure}\n{self.sites!r}", self.sites)
 
     @property
+    def rounds_words(self) -> str:
+        return "1 round" if self.rounds == 1 else f"{self.rounds} rounds"
+
+    @property
     def tables(self) -> dict[str, OutputTable]:
         return {table.name: table for table in self.output.tables}
 
@@ -129,7 +133,7 @@ class Result:
         if self._result.output is None:
             return f"{self.name}: no answer. {self.failure}\n{self.sites!r}"
         how = {"masked": "masked: only the sum could be read", "open": "each site's share passed its own rules"}
-        return f"{as_text(self.output)}\n{self.sites.summary()} ({how.get(self.mode, '')}, {self.rounds} rounds)."
+        return f"{as_text(self.output)}\n{self.sites.summary()} ({how.get(self.mode, '')}, {self.rounds_words})."
 
     __repr__ = __str__
 

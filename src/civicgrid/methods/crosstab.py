@@ -29,9 +29,8 @@ class Crosstab(Method):
     A table of two by two also gets, for the second column level in the second row level against the first,
 
         odds ratio       (n22 n11) / (n21 n12),  log standard error sqrt(sum of 1 / n)           (Woolf 1955)
-        risk ratio       p2 / p1,  log standard error sqrt(1/n22 - 1/n2. + 1/n12 - 1/n1.)        (Katz and
-        others 1978) risk difference  p2 - p1,  standard error sqrt(p2 q2 / n2. + p1 q1 / n1.)
-         (Wald)
+        risk ratio       p2 / p1,  log standard error sqrt(1/n22 - 1/n2. + 1/n12 - 1/n1.)        (Katz 1978)
+        risk difference  p2 - p1,  standard error sqrt(p2 q2 / n2. + p1 q1 / n1.)                (Wald)
 
     with intervals from the normal distribution. Where a cell is empty a ratio or its interval may not
     exist: it is left out, and no half person is added to the cell. People with either value missing are

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from io import StringIO
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -13,6 +14,7 @@ from civicgrid.disclosure.output import Output, OutputColumn, OutputTable, Value
 
 HIDDEN = "[hidden]"
 MISSING = "–"
+NOBODY = "(missing)"
 WIDTH = 110
 
 
@@ -50,22 +52,49 @@ def cells(table: OutputTable) -> list[list[str]]:
     ]
 
 
+def trimmed(table: OutputTable) -> OutputTable:
+    """The table without columns for missing values where nobody has any: they stay in the data, not on the page."""
+    names = [column.name.removesuffix(" %") for column in table.columns]
+    empty = {
+        j
+        for j, name in enumerate(names)
+        if name == NOBODY and table.rows and all(row[j] == 0 for row in table.rows)
+    }
+    if not empty:
+        return table
+    kept = [j for j in range(len(names)) if j not in empty]
+    return table.model_copy(
+        update={
+            "columns": tuple(table.columns[j] for j in kept),
+            "rows": tuple(tuple(row[j] for j in kept) for row in table.rows),
+            "hidden": tuple((i, kept.index(j)) for i, j in table.hidden if j in kept),
+        }
+    )
+
+
 def rich_table(table: OutputTable) -> RichTable:
     """The table for a terminal."""
-    # As Text: names may hold square brackets, which are markup in a plain string.
-    title = Text(table.title or table.name, style="bold")
-    drawn = RichTable(title=title, title_justify="left", header_style="bold")
+    table = trimmed(table)
+    drawn = RichTable(header_style="bold")
     for column in table.columns:
-        drawn.add_column(Text(label(column)), justify="left" if column.format == "text" else "right")
+        justify: Literal["left", "right"] = "left" if column.format == "text" else "right"
+        # As Text: names may hold square brackets, which are markup in a plain string.
+        drawn.add_column(Text(label(column)), justify=justify, overflow="fold")
     for row in cells(table):
         drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
     return drawn
+
+
+def heading(table: OutputTable) -> Text:
+    """The table's title, for a line of its own, so that a narrow table does not break it."""
+    return Text(table.title or table.name, style="bold")
 
 
 def as_text(output: Output, width: int = WIDTH) -> str:
     """A whole output as plain text."""
     console = Console(file=StringIO(), width=width, force_terminal=False, color_system=None)
     for table in output.tables:
+        console.print(heading(table))
         console.print(rich_table(table))
     for line in fact_lines(output):
         console.print(line, highlight=False, markup=False)
@@ -78,7 +107,10 @@ def fact_lines(output: Output) -> list[str]:
     lines = []
     if output.facts:
         plain = OutputColumn(name="fact")
-        lines.append(", ".join(f"{k.replace('_', ' ')} {write(v, plain)}" for k, v in output.facts.items()))
+        # By name, since that is the order in which they come back from a hub.
+        lines.append(", ".join(f"{k.replace('_', ' ')} {write(v, plain)}" for k, v in sorted(output.facts.items())))
+    if any(column.format == "percent" for table in output.tables for column in table.columns):
+        lines.append("Note: Counts are rounded as the policy says, and percentages are worked out from the rounded counts.")
     lines += [f"Note: {note}" for note in output.notes]
     lines += [f"Suppressed: {words}" for words in output.suppressed]
     return lines
@@ -86,6 +118,7 @@ def fact_lines(output: Output) -> list[str]:
 
 def html_table(table: OutputTable) -> str:
     """The table for a page: a caption, headings with scope, hidden cells said in words."""
+    table = trimmed(table)
     heads = "".join(
         f'<th scope="col"{"" if c.format == "text" else " class=num"}>{escape(label(c))}</th>' for c in table.columns
     )

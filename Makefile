@@ -10,7 +10,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) …"
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && \
-		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock && \
 		uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \

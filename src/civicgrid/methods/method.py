@@ -25,6 +25,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, ValidationError
 
 from civicgrid.canonical import Node, describe
@@ -178,10 +179,23 @@ def blocks(table: Table, columns: tuple[str, ...], size: int = BLOCK) -> Iterato
 def _view(column: pa.Array) -> Array | None:
     if column.null_count or not (pa.types.is_int32(column.type) or pa.types.is_float64(column.type)):
         return None
-    return np.asarray(column.to_numpy(zero_copy_only=True))
+    return _numpy(column)
 
 
 def _converted(column: pa.Array) -> Array:
     if pa.types.is_int32(column.type):
-        return np.asarray(column.fill_null(-1).to_numpy(zero_copy_only=False))
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        return _numpy(pc.call_function("coalesce", [column, _NO_LEVEL]))
+    return _numpy(pc.call_function("coalesce", [column.cast(pa.float64(), safe=False), _NOT_A_NUMBER]))
+
+
+def _numpy(column: pa.Array) -> Array:
+    """The column's buffer as it lies. By DLPack: `to_numpy`, `scalar` and `fill_null` load pandas into every node."""
+    return np.from_dlpack(column)
+
+
+def _constant(value: Array, kind: pa.DataType) -> pa.Scalar:
+    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(value.tobytes())])[0]
+
+
+_NO_LEVEL = _constant(np.array([-1], dtype=np.int32), pa.int32())
+_NOT_A_NUMBER = _constant(np.array([np.nan]), pa.float64())

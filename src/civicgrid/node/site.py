@@ -340,7 +340,7 @@ class Site:
         for members in earlier:
             before = set(members.split())
             alone = self._alone(rows, members) | self._alone(rows, _names(roster))
-            if len(before) > 1 and not before ^ now <= alone:
+            if not before ^ now <= alone:
                 raise Withheld(Code.DISCLOSURE, "a site in one roster alone does not stand by itself")
         return bool(earlier)
 

@@ -88,7 +88,16 @@ class Enrolled:
         return tuple(said.standing for said in self.accepted.values())
 
 
+_DICTIONARIES: dict[tuple[str, ...], Dictionary] = {}
 _STORES: dict[tuple[str, str], Store] = {}
+
+
+def described(*frames: pd.DataFrame) -> Dictionary:
+    """The dictionary that covers these frames."""
+    key = tuple(frame.to_csv() for frame in frames)
+    if key not in _DICTIONARIES:
+        _DICTIONARIES[key] = Dictionary.infer(*frames)
+    return _DICTIONARIES[key]
 
 
 def stored(frame: pd.DataFrame, dictionary: Dictionary) -> Store:
@@ -114,7 +123,7 @@ class World:
     ) -> None:
         self.hub, self.person, self.custodian = (SigningKey.generate() for _ in range(3))
         self.moment = NOON
-        self.dictionary = Dictionary.infer(*frames.values())
+        self.dictionary = described(*frames.values())
         self.sites: dict[str, Site] = {}
         self.trust: dict[str, Trust] = {}
         self.stores: dict[str, Store] = {}

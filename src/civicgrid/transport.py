@@ -79,10 +79,15 @@ class Connection:
 
 def check_address(address: str) -> str:
     """The address of a hub: https, or plain http on this very machine alone."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    more = "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not host or more or port == 0:
         raise ConfigError(f"Expected a hub's address such as https://hub.example; {address!r} came.")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
+    if parts.scheme == "http" and not _loopback(host):
         raise ConfigError(
             f"Expected an https address; {address!r} is not encrypted. Plain http is for this machine (127.0.0.1) only."
         )

@@ -350,7 +350,8 @@ def test_a_study_with_any_part_put_wrong_is_refused_in_words(data: st.DataObject
         if isinstance(inner, dict | list) and inner and data.draw(st.booleans()):
             place = inner
             continue
-        place[key] = data.draw(PLAIN | st.lists(PLAIN, max_size=2) | st.dictionaries(st.text(max_size=4), PLAIN, max_size=2))
+        wrong = PLAIN | st.lists(PLAIN, max_size=2) | st.dictionaries(st.text(max_size=4), PLAIN, max_size=2)
+        place[key] = data.draw(wrong)
         break
     envelope = Envelope.sign(wire.STUDY, json.dumps(value).encode(), KEY)
     only(lambda _: read_study(envelope).digest(), b"", CivicGridError)

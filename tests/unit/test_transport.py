@@ -1,0 +1,133 @@
+"""The connection to a hub: which addresses it dials, and what it makes of every answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from civicgrid import transport
+from civicgrid.errors import CivicGridError, ConfigError, TrustError, WireError
+from civicgrid.transport import Connection, Unreachable, check_address
+from civicgrid.trust.keys import SigningKey
+
+KEY = SigningKey.generate()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://hub.example", "https://hub.example:8443/", "http://127.0.0.1:8700", "http://localhost:1", "http://[::1]:2"],
+)
+def test_https_or_this_very_machine(address: str) -> None:
+    assert check_address(address) == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hub.example",
+        "http://127.0.0.1.hub.example",
+        "http://10.0.0.1:8700",
+        "http://0.0.0.0:8700",
+        "http://localhost.hub.example",
+    ],
+)
+def test_plain_http_to_another_machine_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="is not encrypted"):
+        check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "hub.example",
+        "ftp://hub.example",
+        "file:///etc/passwd",
+        "https://",
+        "https://hub.example/path",
+        "https://hub.example?a=1",
+        "https://hub.example#a",
+        "https://someone@hub.example",
+        "https://hub.example:port",
+        "https://[hub.example",
+        "",
+    ],
+)
+def test_anything_else_is_no_address_of_a_hub(address: str) -> None:
+    with pytest.raises(ConfigError, match="Expected a hub's address such as"):
+        check_address(address)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as its path says."""
+
+    asked: list[str] = []
+
+    def do_GET(self) -> None:
+        Hub.asked.append(self.path)
+        status, _, body = self.path.strip("/").partition("/")
+        self.send_response(int(status))
+        raw = {"error": b'{"error": "This is why."}', "big": bytes(3000)}.get(body, body.encode())
+        if 300 <= int(status) < 400:
+            self.send_header("Location", "/200/elsewhere")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: what the server did is in `asked`."""
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[Connection]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Connection(f"http://127.0.0.1:{server.server_port}", KEY) as made:
+        yield made
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_comes_back_as_bytes(connection: Connection) -> None:
+    assert connection.get("/200/hello") == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, WireError), (401, TrustError), (403, TrustError), (404, WireError), (409, TrustError), (422, WireError)]
+    + [(500, Unreachable), (503, Unreachable)],
+)
+def test_the_hub_s_reason_comes_as_an_error_of_the_right_kind(
+    connection: Connection, status: int, kind: type[CivicGridError]
+) -> None:
+    with pytest.raises(kind, match=r"This is why\."):
+        connection.get(f"/{status}/error")
+    with pytest.raises(kind, match=f"status {status}"):
+        connection.get(f"/{status}/no-json")
+
+
+def test_a_redirect_is_not_followed(connection: Connection) -> None:
+    Hub.asked.clear()
+    with pytest.raises(WireError, match="status 302"):
+        connection.get("/302/x")
+    assert Hub.asked == ["/302/x"]
+
+
+def test_an_answer_beyond_the_limit_is_not_read(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_FRAME", 2000)
+    with pytest.raises(WireError, match="sent more than 2,000 bytes"):
+        connection.get("/200/big")
+
+
+def test_a_proxy_named_in_the_environment_is_not_asked(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with Connection(connection.address, KEY) as fresh:
+        assert fresh.get("/200/hello") == b"hello"
+
+
+def test_a_hub_that_is_not_there_says_that_nothing_was_lost() -> None:
+    with Connection("http://127.0.0.1:1", KEY) as nobody, pytest.raises(Unreachable, match="nothing was lost"):
+        nobody.get("/200/hello")

@@ -21,6 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from civicgrid import __version__
 from civicgrid.config import HubSettings
@@ -105,6 +106,24 @@ class Hub:
         return key, body
 
 
+class _Front(FastAPI):
+    """FastAPI for people and programs; the nodes' messages, six a round, go straight to their functions."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self.state.direct.get(scope["path"]) if scope["type"] == "http" else None
+        if call is None or scope["method"] != "POST":
+            await super().__call__(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await call(request)
+        except CivicGridError as error:
+            response = await _explain(request, error)
+        except sa.exc.SQLAlchemyError as error:
+            response = await _unwritable(request, error)
+        await response(scope, receive, send)
+
+
 def create(home: HubHome, address: str | None = None) -> FastAPI:
     """The application of the hub in this folder."""
     settings = home.settings()
@@ -132,15 +151,14 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
         hub.nonces.close()
         hub.engine.dispose()
 
-    app = FastAPI(title="Civic Grid hub", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app: FastAPI = _Front(title="Civic Grid hub", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
     app.state.hub = hub
+    app.state.direct = {"/node/hello": _bound(hub, _hello), "/node/exchange": _bound(hub, _exchange)}
     app.add_exception_handler(CivicGridError, _explain)
     app.add_exception_handler(HTTPException, _plain)
     app.add_exception_handler(sa.exc.SQLAlchemyError, _unwritable)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, endpoint, method in (
-        ("/node/hello", _hello, "POST"),
-        ("/node/exchange", _exchange, "POST"),
         ("/api/network", _network, "GET"),
         ("/api/studies", _submit, "POST"),
         ("/api/studies/{run}", _study, "GET"),
@@ -267,12 +285,13 @@ async def _study(hub: Hub, request: Request) -> Response:
     if row["state"] == "running" and wait:
         done = hub.runs.finished.setdefault(run, asyncio.Event())
         until = time.monotonic() + wait
-        # A watcher sees progress within a fifth of a second, and the end at once.
-        while time.monotonic() < until and not done.is_set() and not hub.journal.lines(run, after):
+        # A watcher gets what has happened four times a second, and the end at once: a round costs no message of its own.
+        while time.monotonic() < until and not done.is_set():
             try:
-                await asyncio.wait_for(done.wait(), 0.2)
+                await asyncio.wait_for(done.wait(), 0.25)
             except TimeoutError:
-                continue
+                if hub.journal.lines(run, after):
+                    break
         row = _row(hub, run, person)
     return _json(
         {

@@ -71,7 +71,7 @@ class Permit(Node):
             f"Project {self.project}, “{self.title}”, may use data at {self.site} ({self.network}) from "
             f"{self.valid_from} until {self.valid_until}.",
             f"Purpose: {self.purpose}",
-            f"People: {', '.join(person.name for person in self.people)}.",
+            f"People: {', '.join(f'{person.name} (key {person.key})' for person in self.people)}.",
             f"Data sets: {', '.join(self.datasets)}. Columns: {', '.join(self.columns)}.",
             f"Methods: {', '.join(self.methods)}.",
             f"Only these plans: {', '.join(self.plans)}." if self.plans else "Any plan within these limits.",
@@ -79,6 +79,9 @@ class Permit(Node):
             if self.pooled_threshold
             else "Every share of this site must pass the site's rules by itself.",
         ]
+        if self.thresholds is not None:
+            rules = ", ".join(f"{name} {getattr(self.thresholds, name)}" for name in Thresholds.model_fields)
+            lines.append(f"Beside the site's own rules these hold, the stricter of each pair: {rules}.")
         return "\n".join(lines)
 
     def check(self, *, network: str, site: str, project: str, person: str, plan: Plan, now: dt.datetime) -> None:

@@ -20,7 +20,7 @@ from civicgrid.disclosure.publish import publish
 from civicgrid.disclosure.release import combine
 from civicgrid.disclosure.shapes import RawOutput
 from civicgrid.disclosure.thresholds import Thresholds
-from civicgrid.errors import FitError, WireError
+from civicgrid.errors import FitError, PlanError, WireError
 from civicgrid.methods.plan import Analysis
 from civicgrid.trust.envelope import Envelope
 from civicgrid.wire import (
@@ -226,7 +226,7 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         except StopIteration as stop:
             raw: RawOutput = stop.value
             return raw
-        except (LookupError, ValueError, TypeError, AttributeError) as error:
+        except (PlanError, LookupError, ValueError, TypeError, AttributeError) as error:
             # A site alone in its roster is checked against nobody else's form.
             raise WireError(
                 f"What the sites sent is not what {analysis.name} asked for ({type(error).__name__}). Nothing was "

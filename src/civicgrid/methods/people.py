@@ -42,8 +42,14 @@ class People:
 def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator[People]:
     """Block after block of the people with a value in all the columns.
 
-    Missing are nulls, numbers that are not finite, and codes of no level.
+    Missing are nulls, numbers that are not finite, and codes of no level. A table in which nothing was missing is not
+    searched again in the next round.
     """
+    if columns in table.whole:
+        for arrays in blocks(table, columns):
+            yield People(dict(zip(columns, arrays, strict=True)), len(arrays[0]), 0)
+        return
+    missing = 0
     levels = [len(schema[name].levels) if schema[name].kind == "category" else None for name in columns]
     for arrays in blocks(table, columns):
         people = len(arrays[0])
@@ -54,7 +60,10 @@ def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator
         for array, size in zip(arrays, levels, strict=True):
             keep &= np.isfinite(array) if size is None else (array >= 0) & (array < size)
         kept = int(np.count_nonzero(keep))
+        missing += people - kept
         yield People({name: a[keep] for name, a in zip(columns, arrays, strict=True)}, kept, people - kept)
+    if not missing:
+        table.whole.add(columns)
 
 
 def _whole(array: Array, levels: int | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -33,6 +34,11 @@ class Table(ABC):
 
     schema: Schema
     snapshot: str
+
+    @cached_property
+    def whole(self) -> set[tuple[str, ...]]:
+        """Sets of columns in which nothing has been found missing: a cache, since the rows of a table never change."""
+        return set()
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, cast
+from typing import TYPE_CHECKING, TypeGuard
 
 import duckdb
 import pyarrow as pa
@@ -30,7 +30,9 @@ def open_records(
         return _in_memory(connection, _arrow(source), name)
     if isinstance(source, pa.Table):
         return _in_memory(connection, source, name)
-    path = Path(cast("Path | str", source))
+    if not isinstance(source, str | Path):
+        raise DataError(f"{EXPECTED}; {type(source).__name__} came. Give one of these.")
+    path = Path(source)
     if path.is_dir() and (inside := tuple(sorted(path.glob("*.parquet")))):
         return open_parquet(connection, inside, path.name), False, lambda: None
     if not path.is_file():

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from civicgrid.disclosure.output import Output, OutputTable
 from civicgrid.errors import CivicGridError
+from civicgrid.present.tables import trimmed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,17 +29,20 @@ def figure(output: Output) -> Figure:
 
 def drawable(table: OutputTable) -> bool:
     """Whether the table has a figure: estimates with intervals, or at least two counts, none of them hidden away."""
+    table = trimmed(table)
     names = [column.name for column in table.columns]
     if {"conf_low", "conf_high"} <= set(names):
         return any(row[names.index("conf_low")] is not None for row in table.rows)
     percents = [j for j, column in enumerate(table.columns) if column.format == "percent"]
-    return bool(percents) and any(row[j] is not None for row in table.rows for j in percents)
+    shown = [row[j] for row in table.rows for j in percents if row[j] is not None]
+    return bool(percents) and any(value != 100.0 for value in shown)
 
 
 def draw(table: OutputTable) -> Figure:
     """The figure of one table. Names are drawn as they are: a level such as "$5 to $10" is no formula."""
     from matplotlib.figure import Figure
 
+    table = trimmed(table)
     rows = max(2, len(table.rows))
     drawn = Figure(figsize=(7.2, 1.1 + 0.38 * rows), layout="constrained")
     axes = drawn.add_subplot()

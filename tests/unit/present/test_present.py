@@ -1,0 +1,239 @@
+"""Tables, figures and the report of each method's own output: readable, self-contained, and no name is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+import civicgrid as cg
+from civicgrid.client.results import Answer
+from civicgrid.disclosure.output import Output, OutputColumn, OutputTable
+from civicgrid.errors import CivicGridError
+from civicgrid.methods import METHODS
+from civicgrid.present.plots import describe, drawable, figure, svg
+from civicgrid.present.report import Section, report
+from civicgrid.present.tables import HIDDEN, as_html, as_text, cells, html_table, write
+from civicgrid.wire import SiteOutcome
+
+EVIL = '<script>x</script><img src="http://evil.example/a">&"\''
+
+
+def held(size: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "age": [20.0 + (7 * i) % 60 for i in range(size)],
+            "sex": ["female" if i % 2 else "male" for i in range(size)],
+            "ward": [("north", "south", "east")[i % 3] for i in range(size)],
+            "died": [bool((i // 2) % 2) for i in range(size)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def answer() -> Iterator[Answer]:
+    grid = cg.simulate({"a": held(400), "b": held(300), "c": held(200)})
+    yield grid.run(
+        cg.study(
+            cg.dataset("data"),
+            title="All methods",
+            count=cg.Count(),
+            describe=cg.Describe(columns=["age", "ward"], by="sex"),
+            crosstab=cg.Crosstab(rows="ward", columns="died"),
+            glm=cg.GLM(outcome="died", predictors=["age", "sex"], family="binomial"),
+        )
+    )
+    grid.close()
+
+
+def test_every_method_is_shown_here(answer: Answer) -> None:
+    assert set(answer) == set(METHODS)
+    assert not [result.failure for result in answer.values() if result.failure]
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_method_s_answer_reads_the_same_as_text_and_as_a_page(answer: Answer, kind: str) -> None:
+    output = answer[kind].output
+    text, page = as_text(output), as_html(output)
+    for table in output.tables:
+        assert table.title
+        assert html_table(table) in page
+        for row in cells(table):
+            for value in row:
+                if value != HIDDEN:
+                    assert value in text
+                    assert value.replace("&", "&amp;").replace("<", "&lt;") in page
+    ElementTree.fromstring(page.replace("class=num", 'class="num"'))
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_method_s_figure_says_in_words_what_it_shows(answer: Answer, kind: str) -> None:
+    drawn = [table for table in answer[kind].output.tables if drawable(table)]
+    if not drawn:
+        with pytest.raises(CivicGridError, match="nothing to draw"):
+            figure(answer[kind].output)
+        return
+    assert figure(answer[kind].output).axes
+    for table in drawn:
+        picture = svg(table)
+        root = ElementTree.fromstring(picture)
+        assert root.get("role") == "img"
+        names = [child.tag.rpartition("}")[2] for child in root[:2]]
+        assert names == ["title", "desc"]
+        assert root[0].text == table.title
+        assert root[1].text == describe(table)
+        assert svg(table) == picture, "the same table, the same bytes"
+
+
+def sections(answer: Answer) -> list[Section]:
+    return [
+        Section(name, answer.plan.methods[name].explain(answer.plan.schema), r.output, r.failure, r.mode, r.sites)
+        for name, r in answer.items()
+    ]
+
+
+def page_of(answer: Answer, **changes: Any) -> str:
+    given: dict[str, Any] = {
+        "title": answer.plan.title,
+        "explanation": answer.explain(),
+        "plan": answer.plan.digest(),
+        "sections": sections(answer),
+        "seconds": {"enrol": 0.5},
+        "remarks": ["As pooled."],
+    }
+    return report(**given | changes)
+
+
+class Page(HTMLParser):
+    """The elements and attributes of a page, and whether each is closed in order."""
+
+    VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "rect"}
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.elements.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+def test_the_report_is_one_file_that_asks_nobody_for_anything(answer: Answer) -> None:
+    text = page_of(answer)
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.elements)
+    asking = [
+        (name, value)
+        for name, value in page.attributes
+        if name in ("src", "href", "xlink:href", "action", "data", "srcset", "poster") and not (value or "").startswith("#")
+    ]
+    assert not asking
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    styles = re.findall(r"<style.*?</style>", text, re.DOTALL)
+    styles += [value or "" for name, value in page.attributes if name == "style"]
+    assert not [style for style in styles if "@import" in style or re.search(r"url\((?!#)", style)]
+
+
+def test_the_report_is_sound_html_with_words_for_every_picture(answer: Answer) -> None:
+    text = page_of(answer)
+    page = Page(text)
+    assert (page.faults, page.open) == ([], [])
+    assert ("lang", "en-GB") in page.attributes
+    pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert len(pictures) >= 2
+    assert all('role="img"' in one and "<title>" in one and "<desc>" in one for one in pictures)
+    assert text.count("<caption>") >= 4
+    assert page.elements.count("h1") == 1
+
+
+def test_the_report_says_what_was_asked_what_came_and_who_answered(answer: Answer) -> None:
+    text = page_of(answer)
+    for words in (answer.plan.digest(), "People's records stayed at each site", "Who answered", "0.50", "As pooled."):
+        assert words in text
+    failed = [Section("fit", "A fit.", None, "Separation.", "none", [SiteOutcome(site="wales", status="offline")])]
+    text = page_of(answer, sections=failed)
+    assert "No answer." in text
+    assert "Separation." in text
+    assert "Did not answer in time" in text
+
+
+def evil_output() -> Output:
+    table = OutputTable(
+        name=EVIL,
+        title=EVIL,
+        columns=(
+            OutputColumn(name=EVIL, format="text", label=EVIL),
+            OutputColumn(name=f"{EVIL} %", format="percent", label=EVIL),
+            OutputColumn(name="other %", format="percent"),
+        ),
+        rows=((EVIL, 40.0, 60.0), ("$5 to $10", 50.0, 50.0), ("$\\frac$", 10.0, 90.0)),
+    )
+    return Output(method="m", version=1, tables=(table,), facts={EVIL: 1}, notes=(EVIL,), suppressed=(EVIL,))
+
+
+def test_names_with_markup_or_formulas_are_shown_as_they_are(answer: Answer) -> None:
+    output = evil_output()
+    evil = Section(EVIL, EVIL, output, EVIL, "open", [SiteOutcome(site="a", status="answered")])
+    changes = {"title": EVIL, "explanation": f"{EVIL}\n  {EVIL}", "remarks": [EVIL], "seconds": {EVIL: 1.0}}
+    text = page_of(answer, sections=[evil], **changes)
+    page = Page(text)
+    assert (page.faults, page.open) == ([], [])
+    assert not {"script", "img"} & set(page.elements)
+    root = ElementTree.fromstring(svg(output.tables[0]))
+    drawn = [element.text for element in root.iter() if element.tag.endswith("}text")]
+    assert {"$5 to $10", "$\\frac$", EVIL} <= set(drawn)
+    assert EVIL in as_text(output, width=400)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (None, "count", "–"),
+        (1234567, "count", "1,234,567"),
+        (12.345, "percent", "12.3%"),
+        (0.0004, "p", "< 0.001"),
+        (0.04321, "p", "0.043"),
+        (1.0, "p", "1.000"),
+        (3.0, "number", "3"),
+        (1234.5678, "number", "1,235"),
+        (0.000012345, "number", "1.234e-05"),
+        (-0.5, "number", "-0.5"),
+        ("text", "text", "text"),
+    ],
+)
+def test_numbers_are_written_for_people(value: Any, form: Any, text: str) -> None:
+    assert write(value, OutputColumn(name="c", format=form)) == text
+
+
+def test_hidden_cells_are_said_in_words_and_never_drawn() -> None:
+    table = OutputTable(
+        name="t",
+        title="T",
+        columns=(OutputColumn(name="g", format="text"), OutputColumn(name="p", format="percent")),
+        rows=(("a", None), ("b", None)),
+        hidden=((0, 1), (1, 1)),
+    )
+    assert html_table(table).count('<td class="hidden">hidden</td>') == 2
+    assert not drawable(table)

@@ -177,7 +177,7 @@ def grant(
     from civicgrid.methods import METHODS
     from civicgrid.methods.plan import read_plan
     from civicgrid.node.home import Home
-    from civicgrid.trust.keys import SigningKey
+    from civicgrid.trust.keys import SigningKey, signing_public
 
     home = Home(folder)
     settings = home.settings()
@@ -189,6 +189,7 @@ def grant(
         name, found, public = entry.partition("=")
         if not found:
             raise ConfigError("Expected each person as NAME=PUBLIC-KEY.")
+        signing_public(public)
         people.append(Person(name=name, key=public))
     plans = [read_plan(path.read_bytes()) for path in plan or []]
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)

@@ -1,0 +1,358 @@
+"""The command line as a person types it: every help text, every step of setting up a network, errors in a sentence."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import civicgrid as cg
+from civicgrid import __version__
+from civicgrid.cli import app, main
+from civicgrid.client.simulate import simulate
+from civicgrid.config import HubSettings, read_settings
+from civicgrid.disclosure.policy import Policy
+from civicgrid.hub.home import HubHome
+from civicgrid.hub.journal import Journal
+from civicgrid.methods.plan import bind
+from civicgrid.node.home import Home
+from civicgrid.node.state import State
+from civicgrid.trust.keys import SigningKey
+from civicgrid.trust.roster import Member
+from unit.node.sites import frame
+
+RUNNER = CliRunner()
+
+
+@dataclass
+class Said:
+    """What a command printed, and how it ended."""
+
+    out: str
+    err: str
+    code: int
+
+
+def run(*arguments: object, input: str | None = None) -> str:
+    """A command that should succeed: what it printed."""
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments], input=input)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> Said:
+    """A command that should not, by way of the program's own entry point."""
+    monkeypatch.setattr(sys, "argv", ["civicgrid", *(str(argument) for argument in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert ended.value.code
+    return Said(printed.out, printed.err, int(ended.value.code))
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, group
+    for name, inner in getattr(group, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+EVERY = dict(commands(typer.main.get_command(app)))
+
+
+def test_the_commands_that_are_promised_are_there() -> None:
+    wanted = "demo simulate version study/explain study/run hub/init hub/key hub/admit-site hub/admit-person hub/serve "
+    wanted += "node/init node/card node/trust node/custodian node/load node/serve node/status "
+    wanted += "node/permit/grant node/permit/list node/permit/revoke key/create key/show audit/verify"
+    assert set(wanted.split()) <= {"/".join(path) for path in EVERY}
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_each_command_says_what_it_does_and_what_each_argument_is(path: tuple[str, ...]) -> None:
+    command = EVERY[path]
+    assert command.help
+    assert command.help.strip().endswith((".", "!"))
+    for parameter in command.params:
+        if parameter.name not in ("help", "install_completion", "show_completion"):
+            assert getattr(parameter, "help", None), f"{' '.join(path)}: {parameter.name}"
+    assert command.help.split(".")[0].split()[0] in run(*path, "--help")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("version").strip() == __version__
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_once_and_shown_as_often_as_one_likes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "me.key"
+    public = run("key", "create", path).strip()
+    assert run("key", "show", path).splitlines()[0] == public == SigningKey.load(path).public
+    assert path.stat().st_mode & 0o077 == 0
+    before = path.read_bytes()
+    assert "me.key" in fails(monkeypatch, capsys, "key", "create", path).err
+    assert path.read_bytes() == before
+    assert "civicgrid: " in fails(monkeypatch, capsys, "key", "show", tmp_path / "none.key").err
+
+
+# --- a network, step by step -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Laid:
+    """A hub and two nodes as the commands lay them out."""
+
+    hub: Path
+    nodes: dict[str, Path]
+    custodian: Path
+    researcher: str
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> Laid:
+    hub_key = run("hub", "init", tmp_path / "hub", "--network", "n").strip()
+    assert run("hub", "key", tmp_path / "hub").strip() == hub_key
+    custodian = run("key", "create", tmp_path / "custodian.key").strip()
+    researcher = run("key", "create", tmp_path / "researcher.key").strip()
+    nodes = {}
+    for site in ("leeds", "york"):
+        folder = nodes[site] = tmp_path / site
+        said = run(
+            "node", "init", folder, "--site", site, "--organisation", f"{site} [trust]", "--network", "n",
+            "--hub", "http://127.0.0.1:8700", "--hub-key", hub_key,
+        )  # fmt: skip
+        assert "Read its policy.toml" in said
+        (tmp_path / f"{site}.json").write_text(run("node", "card", folder))
+        run("node", "custodian", folder, "--key", custodian, "--name", "Cass")
+    assert "Trusted here: york" in run("node", "trust", nodes["leeds"], tmp_path / "york.json")
+    said = run("hub", "admit-site", tmp_path / "hub", tmp_path / "leeds.json", tmp_path / "york.json")
+    assert "Admitted york (york [trust])." in said
+    run("hub", "admit-person", tmp_path / "hub", "--name", "Ada", "--key", researcher)
+    return Laid(tmp_path / "hub", nodes, tmp_path / "custodian.key", researcher)
+
+
+def grant(laid: Laid, site: str = "leeds", *more: object, input: str | None = None) -> str:
+    return run(
+        "node", "permit", "grant", laid.nodes[site], "--key", laid.custodian, "--project", "P-[7]", "--title", "A trial",
+        "--person", f"Ada={laid.researcher}", "--dataset", "trial", "--method", "count", "--purpose", "To know.",
+        *more, input=input,
+    )  # fmt: skip
+
+
+def test_a_node_s_card_holds_public_keys_alone(laid: Laid) -> None:
+    card = json.loads(run("node", "card", laid.nodes["leeds"]))
+    assert set(card) == {"site", "organisation", "signing", "exchange"}
+    Member.model_validate(card)
+
+
+def test_a_permit_is_read_granted_listed_and_revoked(laid: Laid) -> None:
+    said = grant(laid, "leeds", "--yes", "--pooled-threshold")
+    for words in ("may use data at leeds", "To know.", f"Ada (key {laid.researcher})", "Methods: count.", "Signed:"):
+        assert words in said
+    assert "A trial" in run("node", "permit", "list", laid.nodes["leeds"])
+    (digest, permit), *others = Home(laid.nodes["leeds"]).permits()
+    assert (permit.project, permit.pooled_threshold, others) == ("P-[7]", True, [])
+    assert f"Permit {digest[:12]}: P-[7]" in run("node", "status", laid.nodes["leeds"])
+    assert f"Revoked {digest[:12]}" in run("node", "permit", "revoke", laid.nodes["leeds"], digest[:8])
+    assert "No permit stands at this site" in run("node", "permit", "list", laid.nodes["leeds"])
+
+
+def test_a_permit_that_is_not_agreed_to_is_not_signed(laid: Laid) -> None:
+    result = RUNNER.invoke(
+        app,
+        ["node", "permit", "grant", str(laid.nodes["leeds"]), "--key", str(laid.custodian), "--project", "P"]
+        + ["--title", "T", "--person", f"Ada={laid.researcher}", "--dataset", "trial", "--method", "count", "--purpose", "x"],
+        input="n\n",
+    )
+    assert result.exit_code == 1
+    assert "Sign this permit?" in result.output
+    assert Home(laid.nodes["leeds"]).permits() == []
+
+
+def test_a_permit_for_one_plan_alone_says_what_the_plan_does(laid: Laid, tmp_path: Path) -> None:
+    plan = bind("trial", {"people": cg.Count()}, simulate({"a": frame(60)}, dataset="trial").dictionaries())
+    (tmp_path / "plan.json").write_bytes(plan.canonical())
+    said = grant(laid, "leeds", "--plan", tmp_path / "plan.json", "--yes")
+    assert "Count the people." in said
+    assert Home(laid.nodes["leeds"]).permits()[0][1].plans == (plan.digest(),)
+
+
+def test_data_are_loaded_all_or_nothing_and_shown_by_status(
+    laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame(60).to_csv(tmp_path / "trial.csv", index=False)
+    said = run("node", "load", laid.nodes["leeds"], tmp_path / "trial.csv", "--dataset", "trial")
+    assert "60 of 60 rows loaded" in said
+    status = run("node", "status", laid.nodes["leeds"])
+    for words in ("leeds (leeds [trust]) in n", "Data set trial (table)", "Custodians: 1", "Peers trusted: york"):
+        assert words in status
+    said = fails(monkeypatch, capsys, "node", "load", laid.nodes["leeds"], tmp_path / "no.csv", "--dataset", "t").err
+    assert "There is nothing at" in said
+    said = fails(monkeypatch, capsys, "node", "load", laid.nodes["leeds"], tmp_path / "trial.csv", "--dataset", "Bad Name")
+    assert "Expected a data set name" in said.err
+
+
+# --- studies ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    known = simulate({"a": frame(60)}, dataset="trial").dictionaries()
+    made = bind("trial", {"people": cg.Count()}, known, "How many?")
+    path = tmp_path / "plan.json"
+    path.write_bytes(made.canonical())
+    return path
+
+
+def test_a_plan_is_explained_and_simulated(plan: Path, tmp_path: Path) -> None:
+    said = run("study", "explain", plan)
+    assert "Study: How many?" in said
+    assert "Count the people." in said
+    for site, size in (("leeds", 60), ("york", 50), ("hull", 40)):
+        frame(size).to_csv(tmp_path / f"{site}.csv", index=False)
+    sites = [f"--site={site}={tmp_path / f'{site}.csv'}" for site in ("leeds", "york", "hull")]
+    said = run("simulate", plan, *sites)
+    assert "150" in said
+    assert "3 of 3 sites answered (masked" in said
+
+
+def test_a_simulation_without_an_answer_ends_with_a_fault(plan: Path, tmp_path: Path) -> None:
+    frame(4).to_csv(tmp_path / "wales.csv", index=False)
+    result = RUNNER.invoke(app, ["simulate", str(plan), f"--site=wales={tmp_path / 'wales.csv'}"])
+    assert result.exit_code == 1
+    assert "no answer" in result.output
+    assert " 4" in run("simulate", plan, f"--site=wales={tmp_path / 'wales.csv'}", "--open")
+
+
+# --- the audit log ---------------------------------------------------------------------------------------------------
+
+
+def written(folder: Path) -> None:
+    state = State(Home(folder).state)
+    for number in range(5):
+        with state.transaction():
+            state.audit("released", number=number)
+    state.close()
+
+
+def test_an_intact_log_is_said_to_be_and_a_changed_line_is_found(
+    laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = laid.nodes["leeds"]
+    written(folder)
+    said = run("audit", "verify", folder)
+    assert "5" in said
+    database = sqlite3.connect(Home(folder).state)
+    database.execute("""update audit set entry = replace(entry, '"number":2', '"number":7')""")
+    database.commit()
+    assert fails(monkeypatch, capsys, "audit", "verify", folder).code == 1
+
+
+@pytest.mark.parametrize("how", ["delete from audit where seq = 3", "update audit set seq = 9 where seq = 2"])
+def test_a_removed_or_reordered_line_is_found(
+    laid: Laid, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(laid.nodes["leeds"])
+    database = sqlite3.connect(Home(laid.nodes["leeds"]).state)
+    database.execute(how)
+    database.commit()
+    assert fails(monkeypatch, capsys, "audit", "verify", laid.nodes["leeds"]).code == 1
+
+
+def test_a_log_that_was_cut_off_is_found_by_a_remembered_head(
+    laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = laid.nodes["leeds"]
+    written(folder)
+    database = sqlite3.connect(Home(folder).state)
+    seq, found = database.execute("select seq, hash from audit order by seq desc limit 1").fetchone()
+    run("audit", "verify", folder, "--head", f"{seq}:{found}")
+    database.execute("delete from audit where seq = ?", (seq,))
+    database.commit()
+    run("audit", "verify", folder)
+    assert fails(monkeypatch, capsys, "audit", "verify", folder, "--head", f"{seq}:{found}").code == 1
+
+
+def test_a_hub_s_log_is_verified_too(
+    laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(HubHome(laid.hub).engine())
+    for number in range(3):
+        with journal.transaction() as connection:
+            journal.add(connection, "r", "asked", number=number)
+    run("audit", "verify", laid.hub)
+    database = sqlite3.connect(laid.hub / read_settings(HubSettings, laid.hub / "hub.toml").database.removeprefix("sqlite:///"))
+    database.execute("delete from audit where seq = (select min(seq) from audit)")
+    database.commit()
+    assert fails(monkeypatch, capsys, "audit", "verify", laid.hub).code == 1
+
+
+# --- errors in a sentence --------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    laid: Laid, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leeds = laid.nodes["leeds"]
+    init = ["--site", "x", "--organisation", "X", "--network", "n", "--hub-key", laid.researcher]
+    granted = ["node", "permit", "grant", leeds, "--key", laid.custodian, "--project", "P", "--title", "T", "--yes"]
+    granted += ["--dataset", "t", "--purpose", "x"]
+    (tmp_path / "bad.json").write_text("{}")
+    for arguments, words in (
+        (["node", "init", leeds, *init, "--hub", "https://h.example"], "There is a node at"),
+        (["node", "init", tmp_path / "x", *init, "--hub", "http://h.example"], "is not encrypted"),
+        (["hub", "init", laid.hub, "--network", "n"], "There is a hub at"),
+        (["hub", "admit-site", laid.hub, tmp_path / "leeds.json"], "registered already"),
+        (["hub", "admit-person", laid.hub, "--name", "A", "--key", "no key"], "civicgrid: Expected"),
+        (["hub", "admit-site", laid.hub, tmp_path / "bad.json"], "not a valid Member"),
+        (["node", "custodian", leeds, "--key", "no key", "--name", "A"], "civicgrid: Expected"),
+        (["node", "card", tmp_path / "nowhere"], "Run the matching init first"),
+        (["node", "permit", "revoke", leeds, "ab"], "Expected the id of one permit; 0 begin"),
+        ([*granted, "--person", "Ada", "--method", "count"], "Expected each person as NAME=PUBLIC-KEY"),
+        ([*granted, "--person", "Ada=k", "--method", "count"], "civicgrid: Expected"),
+        ([*granted, "--person", "Ada=k", "--method", "ols"], "There is no method ols. There is: count"),
+        (["study", "explain", tmp_path / "none.json"], "cannot be read (No such file"),
+        (["study", "explain", tmp_path / "bad.json"], "not a valid Plan"),
+        (["simulate", plan, "--site", "leeds"], "Expected each site as NAME=FILE"),
+        (["audit", "verify", tmp_path], "neither a node nor a hub"),
+        (["audit", "verify", leeds, "--head", "x"], "NUMBER:HASH"),
+    ):
+        said = fails(monkeypatch, capsys, *arguments)
+        assert words in said.err, (arguments, said)
+
+
+def test_a_custodian_s_name_cannot_bring_a_key_of_its_own(laid: Laid) -> None:
+    folder = laid.nodes["leeds"]
+    before = Home(folder).custodians()
+    other = SigningKey.generate().public
+    run("node", "custodian", folder, "--key", other, "--name", f"Cass\n{SigningKey.generate().public}")
+    assert Home(folder).custodians() == (*before, other)
+
+
+def test_a_permit_signed_by_another_key_is_not_kept(
+    laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("key", "create", tmp_path / "eve.key")
+    arguments = ["node", "permit", "grant", laid.nodes["leeds"], "--key", tmp_path / "eve.key", "--project", "P", "--yes"]
+    arguments += ["--title", "T", "--person", f"Eve={laid.researcher}", "--dataset", "t", "--method", "count"]
+    arguments += ["--purpose", "x"]
+    assert "valid signature" in fails(monkeypatch, capsys, *arguments).err
+    assert Home(laid.nodes["leeds"]).permits() == []
+
+
+def test_the_policy_that_a_node_is_laid_out_with_is_the_default_one(laid: Laid) -> None:
+    assert Home(laid.nodes["leeds"]).policy() == Policy()

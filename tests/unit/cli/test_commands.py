@@ -175,7 +175,8 @@ def test_a_permit_that_is_not_agreed_to_is_not_signed(laid: Laid) -> None:
     result = RUNNER.invoke(
         app,
         ["node", "permit", "grant", str(laid.nodes["leeds"]), "--key", str(laid.custodian), "--project", "P"]
-        + ["--title", "T", "--person", f"Ada={laid.researcher}", "--dataset", "trial", "--method", "count", "--purpose", "x"],
+        + ["--title", "T", "--person", f"Ada={laid.researcher}", "--dataset", "trial"]
+        + ["--method", "count", "--purpose", "x"],
         input="n\n",
     )
     assert result.exit_code == 1

@@ -283,7 +283,7 @@ def test_another_question_under_the_same_round_is_refused(why: Why) -> None:
     enrolled = at.enrol(at.request(at.plan(count())), SITES)
     assert isinstance(at.tell("york", at.round(enrolled, COUNT))[0], Shared)
     assert code(at.tell("york", at.round(enrolled, Ask("count", values={"salt": 1})))[0]) is Code.ROSTER
-    assert "another question under the same round" in why()
+    assert "another question, or another message, under the same round" in why()
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from civicgrid import __version__
+from civicgrid.canonical import MAX_BYTES
 from civicgrid.config import HubSettings
 from civicgrid.errors import CivicGridError, ConfigError, DataError, PlanError, TrustError, WireError
 from civicgrid.hub import database as db
@@ -38,6 +40,7 @@ from civicgrid.wire import MAX_FRAME, MEDIA, Exchange, Frame, Hello, Member, Tas
 
 log = logging.getLogger("civicgrid.hub")
 
+KEYID = re.compile(r'keyid="([A-Za-z0-9._:/@+-]{1,200})"')
 STATUS = {TrustError: 401, PlanError: 422, DataError: 422, WireError: 400, ConfigError: 503}
 
 
@@ -55,6 +58,7 @@ class Hub:
     hellos: dict[str, Hello] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+    reloaded: float = 0.0
 
     def reload(self) -> None:
         """Read who is registered: at the start, and when an unknown key knocks. An admission needs no restart."""
@@ -69,7 +73,8 @@ class Hub:
 
     def known(self, key: str) -> str | None:
         """The key itself where it is registered, for the check of a signature."""
-        if key not in self.by_key and key not in self.people:
+        if key not in self.by_key and key not in self.people and time.monotonic() - self.reloaded > 1.0:
+            self.reloaded = time.monotonic()
             self.reload()
         return key if key in self.by_key or key in self.people else None
 
@@ -79,13 +84,16 @@ class Hub:
 
     async def signed(self, request: Request) -> tuple[str, bytes]:
         """The key that signed this request, and its body."""
-        if int(request.headers.get("content-length") or 0) > MAX_FRAME:
-            raise WireError(f"Expected a message of at most {MAX_FRAME:,} bytes. Send less.")
+        said = KEYID.search(request.headers.get("signature-input", ""))
+        if said is None or self.known(said.group(1)) is None:
+            raise TrustError("No key is registered here under that id. Register the site or person first, or sign.")
+        # Nothing long is read from somebody who is not registered, and only nodes send much.
+        most = MAX_FRAME if said.group(1) in self.by_key else 2 * MAX_BYTES
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_FRAME:
-                raise WireError(f"Expected a message of at most {MAX_FRAME:,} bytes. Send less.")
+            if len(body) > most:
+                raise WireError(f"Expected a message of at most {most:,} bytes. Send less.")
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         url = self.address + path + (f"?{query}" if query else "")

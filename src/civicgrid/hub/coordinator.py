@@ -168,9 +168,11 @@ def _analyse(
             return AnalysisResult(
                 name=analysis.name, output=output, mode=state.roster.mode, rounds=rounds.done, sites=sites
             )
-        except (FitError, WireError) as error:
+        except (FitError, WireError, ArithmeticError, ValueError) as error:
+            plain = isinstance(error, FitError | WireError)
+            why = str(error) if plain else "The numbers that the sites gave together could not be worked with."
             return AnalysisResult(
-                name=analysis.name, failure=str(error), mode=state.roster.mode, rounds=rounds.done, sites=sites
+                name=analysis.name, failure=why, mode=state.roster.mode, rounds=rounds.done, sites=sites
             )
         except _Left as news:
             left |= {site: it for site, it in news.outcomes.items() if it.status != "offline"}

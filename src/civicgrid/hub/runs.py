@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from civicgrid.canonical import digest
 from civicgrid.disclosure.thresholds import Thresholds
-from civicgrid.errors import CivicGridError
+from civicgrid.errors import CivicGridError, WireError
 from civicgrid.hub import database as db
 from civicgrid.hub.coordinator import Answer, Conduct, Dispatch, conduct
 from civicgrid.hub.journal import Journal
@@ -122,7 +122,11 @@ class Runs:
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(db.runs).where(db.runs.c.state == "running")).mappings().all()
         for row in rows:
-            self._take_up(row)
+            try:
+                self._take_up(row)
+            except CivicGridError as error:
+                log.error("run %s cannot be taken up: %s", row["run"][:12], error)
+                self._close(Conversation(row["run"], _nothing()), "failed", json.dumps({"failure": str(error)}))
         return len(rows)
 
     def _take_up(self, row: sa.RowMapping) -> None:
@@ -180,6 +184,13 @@ class Runs:
                 return
             except CivicGridError as error:
                 self._fail(talk, str(error))
+                return
+            except sa.exc.SQLAlchemyError:
+                raise
+            except Exception as error:
+                # A fault in a method's half at the hub ends its run, never the hub.
+                log.error("run %s: %s at the hub", talk.run[:12], type(error).__name__)
+                self._fail(talk, "The hub could not work this study out. Its operator finds the kind of fault in the log.")
                 return
             first = False
             if not self._dispatch(talk, dispatch):
@@ -420,3 +431,9 @@ class Runs:
                     line.tasks.pop(name)
         return ready
 
+
+
+def _nothing() -> Conduct:
+    """The conversation of a run that cannot be taken up: it has ended."""
+    raise WireError("This run cannot be taken up.")
+    yield

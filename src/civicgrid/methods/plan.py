@@ -15,6 +15,7 @@ from pydantic import Field
 from civicgrid.canonical import Node, parse
 from civicgrid.errors import PlanError
 from civicgrid.methods import METHODS, AnyMethod, Method
+from civicgrid.omop.cdm import CDM
 from civicgrid.query.cohort import Cohort, whole_table
 from civicgrid.query.explain import explain as explain_cohort
 from civicgrid.query.nodes import (
@@ -113,8 +114,10 @@ def reads(cohort: Cohort) -> frozenset[str]:
                 found.add(f"{node.frame.table}.{node.column}")
             case Events():
                 found.add(f"{node.table}.person_id")
-            case Washout() if node.observed:
-                found |= OBSERVED
+            case Washout():
+                found.add(f"{node.table}.{CDM[node.table].start}")
+                if node.observed:
+                    found |= OBSERVED
     return frozenset(found)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
-from civicgrid.canonical import digest
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.shapes import Share
 from civicgrid.errors import DataError
 from civicgrid.methods.plan import Plan, reads
 from civicgrid.omop.vocabulary import unknown_concepts
@@ -93,14 +95,22 @@ class Cached(Table):
     def persons(self) -> Iterator[pa.Array]:
         yield from self.table.persons()
 
+    def close(self) -> None:
+        self.kept.clear()
+        self.table.close()
+
 
 @dataclass
 class Session:
-    """One run at one site. `rows` names the people: the snapshot and the population, whatever is asked of them."""
+    """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
+
+    `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed.
+    """
 
     request: StudyRequest
     table: Table
     rows: str
+    first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
 
 
 def open_session(request: StudyRequest, data: Data) -> Session:
@@ -110,12 +120,15 @@ def open_session(request: StudyRequest, data: Data) -> Session:
         table = data.open(request.plan.cohort)
     except DataError as error:
         raise Withheld(Code.NO_DATA, str(error)) from None
-    return Session(request, table, rows_of(request.plan, table.snapshot))
+    return Session(request, table, rows_of(table))
 
 
-def rows_of(plan: Plan, snapshot: str) -> str:
-    """The digest that names a population at one snapshot of one data set."""
-    return digest(snapshot.encode() + b"\0" + plan.cohort.dataset.encode() + b"\0" + plan.cohort.population.canonical())
+def rows_of(table: Table) -> str:
+    """The digest that names these people at this snapshot: of their numbers, not of the words that picked them out."""
+    name = hashlib.sha256(table.snapshot.encode())
+    for numbers in table.persons():
+        name.update(np.ascontiguousarray(np.from_dlpack(numbers)).tobytes())
+    return name.hexdigest()
 
 
 def _agree(plan: Plan, holdings: tuple[Holding, ...]) -> None:

@@ -19,10 +19,11 @@ from civicgrid.canonical import digest
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.policy import Policy
 from civicgrid.disclosure.release import Limbs, Terms, release, stands_alone
+from civicgrid.disclosure.shapes import Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
-from civicgrid.methods.method import Ask
+from civicgrid.methods.method import Ask, Method
 from civicgrid.node.session import Data, Session, open_session
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
@@ -46,6 +47,9 @@ from civicgrid.wire import (
 )
 
 log = logging.getLogger("civicgrid.node")
+
+MOST_ROUNDS = 100
+MOST_SESSIONS = 32
 
 
 class Trusted(Protocol):
@@ -97,18 +101,20 @@ class Site:
         if task.network != self.identity.network:
             raise TrustError("Expected a task of this network; one of another network came. It was not answered.")
         if isinstance(task, Finish):
-            self.sessions.pop(task.run, None)
-            self.rosters = {name: roster for name, roster in self.rosters.items() if roster.run != task.run}
+            self._forget(task.run)
             return None
         known = self.state.ledger.recall(signed.digest)
         if known is not None:
-            return Answered(signed.digest, *_split(known))
+            answered = Answered(signed.digest, *_split(known))
+            with self.state.transaction():
+                self.state.put_out(answered.task, answered.header, answered.share)
+            return answered
         try:
             if isinstance(task, Prepare):
                 return self._prepare(signed.digest, task)
             return self._round(signed.digest, task, blobs.get("ask", b""))
         except Withheld as decision:
-            return self._refuse(signed.digest, decision)
+            return self._refuse(signed.digest, task, decision)
         except sqlite3.Error:
             # Nothing was written down, so nothing may be sent. The task is asked again when there is room.
             raise
@@ -116,7 +122,7 @@ class Site:
             # The text of an unforeseen error may quote a record: only its kind and place are kept.
             frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
             log.error("task failed: %s at %s", type(error).__name__, " > ".join(frames))
-            return self._refuse(signed.digest, Withheld(Code.FAILED, type(error).__name__))
+            return self._refuse(signed.digest, task, Withheld(Code.FAILED, type(error).__name__))
 
     # --- taking part -------------------------------------------------------------------------------------------------
 
@@ -131,12 +137,13 @@ class Site:
         ):
             raise Withheld(Code.ROSTER, "the roster is for another study")
         self._check_members(roster)
-        session = self.sessions.get(prepare.run) or open_session(request, self.data)
-        self.sessions[prepare.run] = session
+        session = self.sessions.get(prepare.run) or self._open(request)
         thresholds = self._thresholds(permit)
-        alone = not 0 < session.table.rows < thresholds.min_cell
-        if not alone and (roster.mode == "open" or not self._pooled(permit)):
+        enough = session.table.rows >= thresholds.min_cell
+        if not enough and (roster.mode == "open" or not self._pooled(permit)):
+            # Nobody and a few look the same from outside.
             raise Withheld(Code.DISCLOSURE, "the cohort is too small here")
+        alone = enough and (roster.mode == "open" or self._first_shares_stand_alone(session, thresholds))
         standing = Standing(roster=roster.digest(), site=self.identity.member.site, alone=alone)
         reply = Accepted(
             task=task,
@@ -170,6 +177,37 @@ class Site:
                 roster=roster.digest(),
             )
             return self._put_out(task, reply, b"")
+
+    def _open(self, request: StudyRequest) -> Session:
+        """The session of a study, kept for its rounds. A run is of one snapshot: after a load it must be asked anew."""
+        run = request.digest()
+        row = self.state.connection.execute("select snapshot from runs where run = ?", (run,)).fetchone()
+        session = open_session(request, self.data)
+        if row is not None and session.table.snapshot != row[0]:
+            session.table.close()
+            raise Withheld(Code.LATE, "the data set has been loaded anew since the run began")
+        while len(self.sessions) >= MOST_SESSIONS:
+            self._forget(next(iter(self.sessions)))
+        self.sessions[run] = session
+        return session
+
+    def _forget(self, run: str) -> None:
+        session = self.sessions.pop(run, None)
+        if session is not None:
+            session.table.close()
+        self.rosters = {name: roster for name, roster in self.rosters.items() if roster.run != run}
+
+    def _first_shares_stand_alone(self, session: Session, thresholds: Thresholds) -> bool:
+        """Whether what this site gives to the first round of every analysis could leave by itself.
+
+        The first Ask of a method follows from the plan, so the shares are worked out now, and kept for the rounds.
+        """
+        plan = session.request.plan
+        for name, method in plan.methods.items():
+            if name not in session.first:
+                ask = next(method.coordinate(plan.schema))
+                session.first[name] = (ask.to_bytes(), method.site(session.table, ask))
+        return all(stands_alone(share, thresholds) for _, share in session.first.values())
 
     def _study(self, study: Envelope) -> StudyRequest:
         """The request inside a signed study, once the person whom it names is found to have signed it."""
@@ -205,6 +243,8 @@ class Site:
         """In a roster that masks, every member is a pinned peer; in any roster this site stands under its own keys."""
         if self.identity.member not in roster.members:
             raise Withheld(Code.ROSTER, "this site is not on the roster as itself")
+        if roster.groups:
+            raise Withheld(Code.ROSTER, "masks within groups are not supported")
         if roster.mode == "masked":
             peers = self.trusted.peers()
             for member in roster.members:
@@ -219,20 +259,18 @@ class Site:
     def _round(self, task: str, round_: Round, raw: bytes) -> Answered:
         session, permit = self._session(round_.run)
         roster = self._roster(round_, session.rows)
+        self._check_members(roster)
         method = session.request.plan.methods.get(round_.analysis)
         if method is None or method.version != round_.version:
             raise Withheld(Code.NOT_UNDERSTOOD, "no such analysis in the plan, or another version of its method")
         # The digest binds the analysis too: two analyses may ask in the same bytes and mean different sums.
         ask_digest = digest(round_.analysis.encode() + b"\0" + raw)
-        context = digest(f"{round_.run} {round_.attempt} {round_.roster} {round_.analysis} {round_.round}".encode())
+        context = _context(round_, round_.round)
         # The very task that was answered has been recalled before this: what comes here now is another message.
         if self.state.ledger.asked(context) is not None:
             raise Withheld(Code.ROSTER, "another question, or another message, under the same round")
-        try:
-            ask = Ask.from_bytes(raw)
-        except (ValueError, TypeError) as error:
-            raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
-        share = method.site(session.table, ask)
+        self._in_order(round_)
+        share = self._share(session, round_, method, raw)
         thresholds = self._thresholds(permit)
         again = self._other_roster(session.rows, roster)
         if again and not stands_alone(share, thresholds):
@@ -268,17 +306,36 @@ class Site:
             )
         return answered
 
+    def _share(self, session: Session, round_: Round, method: Method, raw: bytes) -> Share:
+        known = session.first.get(round_.analysis)
+        if known is not None and known[0] == raw:
+            return known[1]
+        try:
+            ask = Ask.from_bytes(raw)
+        except (ValueError, TypeError) as error:
+            raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
+        return method.site(session.table, ask)
+
+    def _in_order(self, round_: Round) -> None:
+        """Rounds follow one another, there are not many, and after a refusal no more: nothing is found out by trying."""
+        shut = self.state.connection.execute(
+            "select code from closed where run = ? and analysis = ?", (round_.run, round_.analysis)
+        ).fetchone()
+        if shut is not None:
+            raise Withheld(Code(shut[0]), "this site has refused the analysis before")
+        if round_.round >= MOST_ROUNDS:
+            raise Withheld(Code.LATE, "too many rounds")
+        if round_.round and self.state.ledger.asked(_context(round_, round_.round - 1)) is None:
+            raise Withheld(Code.ROSTER, "the round before was not answered here")
+
     def _session(self, run: str) -> tuple[Session, Permit]:
         """The run as this site accepted it, with a permit that covers it still; reopened after a restart."""
         session = self.sessions.get(run)
         if session is None:
-            row = self.state.connection.execute("select study, snapshot from runs where run = ?", (run,)).fetchone()
+            row = self.state.connection.execute("select study from runs where run = ?", (run,)).fetchone()
             if row is None:
                 raise Withheld(Code.LATE, "this site has not accepted the run")
-            session = open_session(self._study(Envelope.from_bytes(row[0])), self.data)
-            if session.table.snapshot != row[1]:
-                raise Withheld(Code.LATE, "the data set has been loaded anew since the run began")
-            self.sessions[run] = session
+            session = self._open(self._study(Envelope.from_bytes(row[0])))
         return session, self._permitted(session.request)[1]
 
     def _roster(self, round_: Round, rows: str) -> Roster:
@@ -300,7 +357,7 @@ class Site:
 
     def _all_signed(self, roster: Roster, round_: Round, rows: str) -> None:
         own = self.identity.member
-        pinned = {member.site: member for member in roster.members} | self.trusted.peers() | {own.site: own}
+        pinned = self.trusted.peers() | {own.site: own}
         if roster.mode != "masked":
             pinned |= {member.site: member for member in roster.members}
         try:
@@ -360,8 +417,13 @@ class Site:
     def _pooled(self, permit: Permit) -> bool:
         return permit.pooled_threshold and self.trusted.policy().pooled_threshold
 
-    def _refuse(self, task: str, decision: Withheld) -> Answered:
-        with self.state.transaction():
+    def _refuse(self, task: str, asked: Prepare | Round, decision: Withheld) -> Answered:
+        with self.state.transaction() as connection:
+            if isinstance(asked, Round) and decision.code in (Code.DISCLOSURE, Code.FAILED):
+                # What was refused for what the data holds stays refused in this run, however it is asked again.
+                connection.execute(
+                    "insert or ignore into closed values (?, ?, ?)", (asked.run, asked.analysis, decision.code.value)
+                )
             self.state.audit("refused", task=task, code=decision.code.value)
             log.info("refused task %s: %s (%s)", task[:12], decision.code.value, decision.detail)
             return self._put_out(task, Refused(task=task, code=decision.code), b"")
@@ -370,6 +432,11 @@ class Site:
         answered = Answered(task, reply.canonical(), share)
         self.state.put_out(task, answered.header, answered.share)
         return answered
+
+
+def _context(round_: Round, number: int) -> str:
+    """The name of one round of one analysis under one roster: what one mask is for."""
+    return digest(f"{round_.run} {round_.attempt} {round_.roster} {round_.analysis} {number}".encode())
 
 
 def _names(roster: Roster) -> str:

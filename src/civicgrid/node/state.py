@@ -27,6 +27,8 @@ create table if not exists rosters (
 create table if not exists standings (
     rows text not null, members text not null, site text not null, alone integer not null,
     primary key (rows, members, site));
+create table if not exists closed (
+    run text not null, analysis text not null, code text not null, primary key (run, analysis));
 create table if not exists outbox (
     task text primary key, header blob not null, share blob not null, at real not null);
 create table if not exists audit (

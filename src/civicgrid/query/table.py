@@ -53,6 +53,10 @@ class Table(ABC):
     def persons(self) -> Iterator[pa.Array]:
         """The dense person numbers, in the order of the rows."""
 
+    def close(self) -> None:
+        """Let go of what the table holds. It is not read afterwards."""
+        return
+
 
 class ArrowTable(Table):
     """A table held in memory: what a simulation reads, and what a node caches between rounds."""

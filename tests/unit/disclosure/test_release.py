@@ -191,7 +191,7 @@ PIECE = st.tuples(
     KINDS,
     st.text(max_size=3),
     st.lists(st.integers(-2, 2**40), max_size=3),
-    st.binary(max_size=32) | st.none() | st.integers(),
+    st.binary(max_size=32) | st.none() | st.integers(-(2**40), 2**40),
     st.binary(max_size=32),
 ).map(list)
 SHAPED = st.tuples(st.just(1), st.sampled_from(["open", "masked"]), st.lists(PIECE, max_size=2), st.binary(max_size=64))

@@ -172,7 +172,9 @@ class Person:
             return None
         if node.op == "/":
             return None if right == 0 else left / right
-        return {"+": left + right, "-": left - right, "*": left * right}[node.op]
+        result = {"+": left + right, "-": left - right, "*": left * right}[node.op]
+        # A whole number beyond 64 bits is missing.
+        return None if isinstance(result, int) and not -(2**63) <= result < 2**63 else result
 
     def on_Convert(self, node: nodes.Convert, row: Row | None) -> Any:
         value = self.value(node.part, row)
@@ -185,7 +187,10 @@ class Person:
         if date is None or amount is None:
             return None
         if node.unit == "days":
-            return date + dt.timedelta(days=amount)
+            try:
+                return date + dt.timedelta(days=amount)
+            except OverflowError:
+                return None
         count = date.year * 12 + date.month - 1 + amount * (12 if node.unit == "years" else 1)
         year, month = divmod(count, 12)
         return dt.date(year, month + 1, min(date.day, calendar.monthrange(year, month + 1)[1]))

@@ -15,6 +15,7 @@ from civicgrid.query import nodes
 from civicgrid.query.sql import (
     all_of,
     any_of,
+    attempt,
     bracketed,
     case,
     cast,
@@ -221,7 +222,8 @@ def _(node: nodes.Arithmetic, scope: Scope) -> exp.Expr:
     if node.op == "/":
         right = exp.Nullif(this=right, expression=cast(whole(0), "float"))
         return exp.Div(this=left, expression=right, typed=False, safe=False)
-    return ARITHMETIC[node.op](this=left, expression=right)
+    tree = ARITHMETIC[node.op](this=left, expression=right)
+    return attempt(tree) if node.returns.kind == "int" else tree
 
 
 @_write.register
@@ -234,7 +236,7 @@ def _(node: nodes.Convert, scope: Scope) -> exp.Expr:
 
 @_write.register
 def _(node: nodes.DateAdd, scope: Scope) -> exp.Expr:
-    return moved(_write(node.date, scope), _write(node.amount, scope), node.unit)
+    return attempt(moved(_write(node.date, scope), _write(node.amount, scope), node.unit))
 
 
 @_write.register

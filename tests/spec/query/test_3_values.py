@@ -2,7 +2,7 @@
 
 import pytest
 
-from civicgrid.query.language import case, cdm, concept_set, maximum_of, minimum_of, when
+from civicgrid.query.language import case, cdm, concept_set, days, maximum_of, minimum_of, when
 
 gp = cdm("gp")
 person = gp.person
@@ -47,6 +47,15 @@ def test_calculating(ask):
     assert ask(2020 - year, person=PERSONS) == {1: 70, 2: 20, 3: None, 4: 40}
     assert ask(year / 100, person=PERSONS) == {1: 19.5, 2: 20.0, 3: None, 4: 19.8}
     assert ask(1 / (year - 2000), person=PERSONS) == {1: -0.02, 2: None, 3: None, 4: -0.05}
+
+
+def test_what_is_too_large_is_missing(ask):
+    """A whole number beyond 64 bits, or a date beyond the calendar, is missing; it never stops a study."""
+    year = person.year_of_birth
+    assert ask((year - 1949) * (2**53 - 1) * 1000, person=PERSONS) == {
+        1: 9007199254740991000, 2: None, 3: None, 4: None}
+    far = person.birth_date + days((year - 1950) * 10_000_000_000)
+    assert ask(far.is_null(), person=PERSONS) == {1: False, 2: True, 3: True, 4: True}
 
 
 def test_numbers_of_the_other_kind(ask):

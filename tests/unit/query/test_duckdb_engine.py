@@ -102,7 +102,7 @@ def test_a_table_that_is_not_there_is_named(connection):
 def test_a_failing_step_is_shown_without_a_value(connection):
     connection.execute("ALTER TABLE gp.person ALTER year_of_birth TYPE VARCHAR")
     connection.execute("UPDATE gp.person SET year_of_birth = 'secret'")
-    plan = cohort(population=gp.everyone, next_year=gp.person.year_of_birth + 1)
+    plan = cohort(population=gp.everyone, next_year=gp.person.year_of_birth)
     with pytest.raises(DataError, match="failed: ConversionException") as caught:
         table = DuckDBEngine(connection.cursor()).table(plan, "s1", "gp")
         list(table.batches(["next_year"]))

@@ -9,6 +9,8 @@ Under `Thresholds.open()` every part passes exactly as it is.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, Sums
@@ -25,6 +27,7 @@ __all__ = [
     "open_histogram",
     "open_model",
     "open_sums",
+    "people_needed",
     "round_counts",
     "small",
     "stands_alone",
@@ -59,16 +62,22 @@ def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thres
     other two follow the rules of thumb for regression output in Hundepool et al. (2012) and the ACRO
     checks: residual degrees of freedom, and parameters few beside the people.
     """
-    if rows < thresholds.rows_per_parameter * parameters:
-        return f"the model has fewer than {thresholds.rows_per_parameter:g} people for each coefficient"
-    if thresholds.residual_df and rows - parameters < thresholds.residual_df:
-        return f"the model has fewer than {thresholds.residual_df} residual degrees of freedom"
+    if rows < (needed := people_needed(parameters, thresholds)):
+        return f"there are too few people for the model: {parameters} coefficients need at least {needed}"
     if small(cells, thresholds).any():
         return (
             "a group that the model tells apart (a level of a category, a yes/no column, or one of these by "
             f"outcome) has fewer than {thresholds.min_cell} people"
         )
     return None
+
+
+def people_needed(parameters: int, thresholds: Thresholds) -> int:
+    """The fewest people that a fit of so many coefficients may be shown for: one number, so that falling short of it
+    says nothing about by how much.
+    """
+    freedom = thresholds.residual_df + parameters if thresholds.residual_df else 0
+    return max(thresholds.min_cell, math.ceil(thresholds.rows_per_parameter * parameters), freedom)
 
 
 def round_counts(values: IntArray, base: int) -> IntArray:

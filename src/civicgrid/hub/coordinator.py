@@ -12,6 +12,7 @@ where it was; a Dispatch that comes out different means that the software has ch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
@@ -81,6 +82,11 @@ class _Run:
     @property
     def seated(self) -> frozenset[str]:
         return frozenset(self.accepted)
+
+    @property
+    def strictest(self) -> Thresholds:
+        """What the output is published under: the hub's thresholds and those of every seated site."""
+        return functools.reduce(Thresholds.stricter, (a.thresholds for a in self.accepted.values()), self.thresholds)
 
 
 class _Left(Exception):
@@ -160,11 +166,8 @@ def _analyse(
         rounds = _Counter()
         try:
             raw = yield from _rounds(state, analysis, rounds)
-            thresholds = state.thresholds
-            for accepted in state.accepted.values():
-                thresholds = thresholds.stricter(accepted.thresholds)
             method = analysis.method
-            output = publish(raw, thresholds, method.kind, method.version)
+            output = publish(raw, state.strictest, method.kind, method.version)
             return AnalysisResult(
                 name=analysis.name, output=output, mode=state.roster.mode, rounds=rounds.done, sites=sites
             )
@@ -188,7 +191,7 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
     """The method's own conversation with the roster that stands. Raises _Left when a member does not answer."""
     if state.roster is None:
         raise WireError("There is no roster to ask.")
-    coordination = analysis.method.coordinate(state.request.plan.schema)
+    coordination = analysis.method.coordinate(state.request.plan.schema, state.strictest)
     ask = next(coordination)
     roster, seated = state.roster.digest(), tuple(sorted(state.seated))
     signed: Envelope | None = None

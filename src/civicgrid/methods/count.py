@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, RawOutput, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
-from civicgrid.methods.method import Ask, Coordination, Method
+from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -38,6 +39,6 @@ class Count(Method):
     def site(self, table: Table, ask: Ask) -> Share:
         return (Counts("people", np.array(table.rows, dtype=np.int64)),)
 
-    def coordinate(self, schema: Schema) -> Coordination:
+    def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         people = (yield Ask("count"))["people"]
         return RawOutput((Counts("people", np.asarray(people.values, dtype=np.int64), (), people.hidden),))

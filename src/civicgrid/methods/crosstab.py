@@ -9,8 +9,9 @@ from pydantic import Field
 from scipy import special
 
 from civicgrid.disclosure.shapes import Counts, Derived, Dimension, FloatArray, IntArray, RawOutput, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
-from civicgrid.methods.method import Ask, Coordination, Method
+from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.methods.people import complete, levels_of
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
@@ -105,7 +106,7 @@ class Crosstab(Method):
             Counts("missing", np.array(missing, dtype=np.int64)),
         )
 
-    def coordinate(self, schema: Schema) -> Coordination:
+    def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         received = yield Ask("count")
         people, missing = received["people"], received["missing"]
         values = np.asarray(people.values, dtype=np.int64)

@@ -30,6 +30,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from civicgrid.canonical import Node, describe
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
@@ -106,6 +107,8 @@ def _array(form: Any) -> Array:
 
 Coordination = Generator[Ask, Combined, RawOutput]
 
+OPEN = Thresholds.open()
+
 
 class Method(Node):
     """A statistical method with its parameters. Subclasses say what they estimate, with formula and source.
@@ -150,8 +153,11 @@ class Method(Node):
         """At a node: the sums that this round asks for, over this site's people."""
 
     @abstractmethod
-    def coordinate(self, schema: Schema) -> Coordination:
+    def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         """At the hub: yield an Ask, get the sum of the sites' shares, until there is an output to return.
+
+        `thresholds` are those that the output will be published under, for a method that can fail: below them it says
+        only that, since why a fit to a few people fails is about those people.
 
         FitError where there is no finite or no unique answer, with the reason. Must be deterministic:
         after a restart it is run again over the stored sums, and its Asks must come out the same to the byte.

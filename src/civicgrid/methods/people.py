@@ -28,11 +28,21 @@ def levels_of(column: ColumnType) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class People:
-    """One block of people with nothing missing, and how many were left out of it."""
+    """One block of people with nothing missing, how many were left out of it, and how many of those for a value that
+    cannot be.
+    """
 
     arrays: Mapping[str, Array]
     count: int
     dropped: int
+    invalid: int = 0
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> People:
+        """Without the people whose values cannot be."""
+        kept = int(np.count_nonzero(keep))
+        gone = self.count - kept
+        arrays = {name: array[keep] for name, array in self.arrays.items()}
+        return People(arrays, kept, self.dropped + gone, self.invalid + gone)
 
     def number(self, name: str | None) -> FloatArray | None:
         """A column as floats; None for no column."""

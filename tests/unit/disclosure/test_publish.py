@@ -177,7 +177,7 @@ def test_a_model_that_passes_is_shown_with_limited_digits_and_no_covariance() ->
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        (estimates(rows=19), "fewer than 10 people for each coefficient"),
+        (estimates(rows=19), "2 coefficients need at least 20"),
         (estimates(cells=(50, 4)), "has fewer than 10 people"),
     ],
 )
@@ -188,9 +188,10 @@ def test_a_model_that_breaks_a_rule_is_withheld_with_its_facts(block: Estimates,
     assert words in output.suppressed[0] and not re.search(r"\b(19|4)\b", output.suppressed[0])
 
 
-def test_few_residual_degrees_of_freedom_withhold_a_model() -> None:
-    output = shown(estimates(rows=20), thresholds=Thresholds(rows_per_parameter=1, residual_df=19))
-    assert "residual degrees of freedom" in output.suppressed[0]
+def test_one_sentence_stands_for_every_number_of_people_that_is_too_small() -> None:
+    said = {shown(estimates(rows=rows, cells=())).suppressed for rows in (0, 1, 9, 10, 11, 19)}
+    assert said == {("Model: withheld, because there are too few people for the model: 2 coefficients need at least 20.",)}
+    assert shown(estimates(rows=20, cells=())).suppressed == ()
 
 
 def test_a_count_among_the_facts_obeys_the_rule_on_counts() -> None:

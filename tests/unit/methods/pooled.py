@@ -69,14 +69,18 @@ def opened(thresholds: Thresholds) -> Adder:
     return add_open
 
 
+OPEN = Thresholds.open()
+
 Adder = Callable[[Sequence[Share]], Combined]
 
 
-def run_pooled(method: Method, tables: Sequence[Table], schema: Schema, adder: Adder = add) -> RawOutput:
+def run_pooled(
+    method: Method, tables: Sequence[Table], schema: Schema, adder: Adder = add, thresholds: Thresholds = OPEN
+) -> RawOutput:
     """Both halves of a method, every Ask by way of its bytes."""
     method.check(schema)
     method = type(method).from_bytes(method.canonical())
-    rounds = method.coordinate(schema)
+    rounds = method.coordinate(schema, thresholds)
     try:
         ask = next(rounds)
         while True:
@@ -88,8 +92,15 @@ def run_pooled(method: Method, tables: Sequence[Table], schema: Schema, adder: A
     return output
 
 
-def run_frame(method: Method, frame: pd.DataFrame, schema: Schema, sites: Any = 3, adder: Adder = add) -> RawOutput:
+def run_frame(
+    method: Method,
+    frame: pd.DataFrame,
+    schema: Schema,
+    sites: Any = 3,
+    adder: Adder = add,
+    thresholds: Thresholds = OPEN,
+) -> RawOutput:
     """A method over a frame dealt to sites: by a column of site names, or in turn to so many."""
     groups = np.arange(len(frame)) % sites if isinstance(sites, int) else sites
-    tables = [table_of(part, schema) for _, part in frame.groupby(groups)]
-    return run_pooled(method, tables, schema, adder)
+    tables = [table_of(part, schema) for _, part in frame.groupby(groups)] or [table_of(frame, schema)]
+    return run_pooled(method, tables, schema, adder, thresholds)

@@ -11,6 +11,7 @@ import pytest
 import statsmodels.api as sm
 
 from civicgrid.disclosure.codes import Withheld
+from civicgrid.disclosure.publish import publish
 from civicgrid.disclosure.shapes import Estimates, ModelSums, RawOutput
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import FitError, PlanError
@@ -388,16 +389,70 @@ def test_too_few_people_and_nobody_at_all_are_explained() -> None:
 
 def test_outcomes_that_the_family_cannot_have_are_explained() -> None:
     frame = simulated(seed=28)
-    frame.loc[5, "visits"] = -1
+    frame.loc[:9, "visits"] = -1
     assert "0 or greater" in refusal(GLM(outcome="visits", predictors=["age"], family="poisson"), frame)
     assert "either 0 or 1" in refusal(GLM(outcome="visits", predictors=["age"], family="binomial"), frame)
 
 
 def test_weights_must_be_positive() -> None:
     frame = simulated(seed=29)
-    frame.loc[5, "weight"] = 0.0
+    frame.loc[:9, "weight"] = 0.0
     words = refusal(GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight"), frame)
     assert "weight in 'weight' to be greater than 0" in words
+
+
+def test_weights_too_small_to_add_up_are_explained() -> None:
+    frame = simulated(seed=29).assign(weight=1e-30)
+    method = GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight")
+    with pytest.raises(FitError, match="too small to add up"):
+        run_frame(method, frame, SCHEMA, adder=masked)
+
+
+@pytest.mark.parametrize(("column", "value"), [("visits", -1), ("weight", 0.0)])
+def test_an_impossible_value_of_a_few_is_left_out_and_counted_with_the_missing(column: str, value: float) -> None:
+    frame = simulated(seed=28)
+    frame.loc[:8, column] = value
+    frame.loc[9, "age"] = np.nan
+    method = GLM(outcome="visits", predictors=["age"], family="poisson", weights="weight")
+    output = run_frame(method, frame, SCHEMA)
+    rest = frame[10:]
+    design = np.column_stack([np.ones(len(rest)), rest.age])
+    assert_equal(output, oracle("poisson", rest.visits, design, weights=rest.weight))
+    assert output.counts["people_dropped"] == 10
+
+
+SHIPPED = Thresholds()
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "nobody", "impossible", "constant", "separated", "no outcome", "collinear"])
+@pytest.mark.parametrize("people", [0, 1, 29])
+def test_of_too_few_people_one_sentence_is_said_whatever_is_wrong(people: int, wrong: str) -> None:
+    frame = simulated(seed=31)[:people]
+    changes: dict[str, Any] = {
+        "nobody": {"age": np.nan}, "impossible": {"visits": -1}, "constant": {"age": 50.0}, "separated": {"visits": 0},
+        "no outcome": {"visits": np.nan}, "collinear": {"dose": frame.age},
+    }  # fmt: skip
+    frame = frame.assign(**changes.get(wrong, {}))
+    for family in ("poisson", "gaussian"):
+        method = GLM(outcome="visits", predictors=["age", "dose"], family=family)
+        output = publish(run_frame(method, frame, SCHEMA, thresholds=SHIPPED), SHIPPED, "glm", 1)
+        assert [words.split(": ", 1)[1] for words in output.suppressed] == [
+            "withheld, because there are too few people for the model: 3 coefficients need at least 30."
+        ]
+        assert output.facts == {} and output.notes == ()
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_small_group_is_not_said_to_be_alike_or_not(same: bool) -> None:
+    frame = simulated(seed=20)
+    frame.loc[frame.index[frame.stage == "IV"][5:], "stage"] = "I"
+    frame.loc[frame.stage == "IV", "died"] = True
+    if not same:
+        frame.loc[frame.index[frame.stage == "IV"][0], "died"] = False
+    method = GLM(outcome="died", predictors=["age", "stage"], family="binomial")
+    output = publish(run_frame(method, frame, SCHEMA, thresholds=SHIPPED), SHIPPED, "glm", 1)
+    assert len(output.suppressed) == 1 and "a group that the model tells apart" in output.suppressed[0]
+    assert output.facts == {} and output.notes == ()
 
 
 def test_predictors_that_give_the_outcome_exactly_are_explained() -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from civicgrid.disclosure.shapes import Dimension, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.describe.layout import ALL, MISSING, Layout
 from civicgrid.methods.describe.site import refine, survey
 from civicgrid.methods.describe.summary import summarise
 from civicgrid.methods.describe.tables import tables
-from civicgrid.methods.method import Ask, Coordination, Method
+from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.methods.people import as_tuple, levels_of
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
@@ -99,7 +100,7 @@ class Describe(Method):
             return refine(layout, table, ask)
         raise PlanError(f"A description has the rounds survey and refine; {ask.step!r} came. Update the node.")
 
-    def coordinate(self, schema: Schema) -> Coordination:
+    def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         layout = self._layout(schema)
         summary = yield from summarise(layout)
         return tables(layout, summary)

@@ -11,7 +11,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, Counts, Dimension, IntArray
 from civicgrid.methods.glm.model import Model
-from civicgrid.methods.people import Array, People, complete
+from civicgrid.methods.people import Array, People
 from civicgrid.query.table import Table
 
 OUTCOME = Dimension("outcome", ("no", "yes"))
@@ -100,7 +100,7 @@ def evidence(model: Model, table: Table) -> Callable[[], IntArray]:
         levels |= dict.fromkeys(two_valued, 2)
         shapes = [tuple(levels[name] for name in names) for names in sets]
         classes = np.zeros(2, dtype=np.int64)
-        for people in complete(table, model.columns, model.schema):
+        for people in model.people(table):
             binary = model.family.binary
             event = (model.response(people) == 1.0).astype(np.intp) if binary else np.zeros(people.count, np.intp)
             classes += np.bincount(event, minlength=2)
@@ -123,12 +123,12 @@ def _two_valued(model: Model, table: Table) -> dict[str, float]:
     """The numbers of the design with at most two values at this site, and the greater of the two."""
     ends: dict[str, tuple[float, float]] = dict.fromkeys(model.design.numbers, (np.inf, -np.inf))
     between: set[str] = set()
-    for people in complete(table, model.columns, model.schema):
+    for people in model.people(table):
         for name, (low, high) in ends.items():
             if people.count:
                 array = people.arrays[name]
                 ends[name] = min(low, float(array.min())), max(high, float(array.max()))
-    for people in complete(table, model.columns, model.schema):
+    for people in model.people(table):
         for name, (low, high) in ends.items():
             array = people.arrays[name]
             if name not in between and bool(((array != low) & (array != high)).any()):

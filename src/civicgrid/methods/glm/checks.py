@@ -21,19 +21,18 @@ _UNVARYING = (
 )
 
 
-def check_people(model: Model, received: Combined, totals: dict[str, float]) -> None:
+def check_people(model: Model, received: Combined, totals: dict[str, float], fewest: int) -> None:
     """FitError where the outcome or the weights cannot be right, or there are too few people for any fit.
 
-    A count of faults that some site hid is taken for a fault: small is not nought.
+    Impossible values of fewer than `fewest` people are not spoken of: those people are left out, and that is all.
     """
-    faults = {
-        "invalid outcomes": f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}",
-        "invalid weights": f"Expected every weight in {model.weights!r} to be greater than 0",
-    }
-    for name, words in faults.items():
-        counted = received[name]
-        if not counted.complete or int(counted.values):
-            raise FitError(f"{words}; some are not. Look at how the column is made, or leave those people out.")
+    invalid = received["invalid"]
+    if invalid.complete and int(invalid.values) >= max(fewest, _FEW):
+        weights = f" and every weight in {model.weights!r} to be greater than 0" if model.weights else ""
+        raise FitError(
+            f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}{weights}; some "
+            "are not. Look at how the column is made, or leave those people out."
+        )
     columns = ", ".join(model.columns)
     if totals["people"] < 1:
         raise FitError(f"Nobody in the cohort has a value in all of: {columns}. Leave out a column that is empty.")
@@ -41,6 +40,11 @@ def check_people(model: Model, received: Combined, totals: dict[str, float]) -> 
         raise FitError(
             f"Expected more people with a value in all of {columns} than the model has coefficients "
             f"({model.design.size}). Widen the cohort, or leave predictors out."
+        )
+    if not totals["weight"] > 0.0:
+        raise FitError(
+            f"The weights in {model.weights!r} are too small to add up. Multiply the column so that its mean is near 1: "
+            "the estimates stay the same."
         )
     mean = totals["outcome"] / totals["weight"]
     if (model.family.binary and not 0.0 < mean < 1.0) or (model.family.counts and mean <= 0.0):

@@ -12,9 +12,12 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import gammaln, xlogy
 
 from civicgrid.disclosure.shapes import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 FamilyName = Literal["binomial", "gaussian", "poisson"]
 
@@ -47,8 +50,8 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def invalid(self, y: FloatArray) -> int:
-        """How many outcomes the family cannot have."""
+    def possible(self, y: FloatArray) -> BoolArray | None:
+        """Which outcomes the family can have; None for all."""
 
     @abstractmethod
     def saturated(self, y: FloatArray, weights: FloatArray | None) -> float:
@@ -90,8 +93,8 @@ class Binomial(Family):
             return residual, variance, 2.0 * (float(loss.sum()) + _log_of_product(whole))
         return residual * weights, variance * weights, 2.0 * float((loss + np.log1p(tail)) @ weights)
 
-    def invalid(self, y: FloatArray) -> int:
-        return int(np.count_nonzero((y != 0.0) & (y != 1.0)))
+    def possible(self, y: FloatArray) -> BoolArray | None:
+        return np.asarray((y == 0.0) | (y == 1.0))
 
     def saturated(self, y: FloatArray, weights: FloatArray | None) -> float:
         return 0.0
@@ -117,8 +120,8 @@ class Gaussian(Family):
         weighted = residual * weights
         return weighted, weights, float(weighted @ residual)
 
-    def invalid(self, y: FloatArray) -> int:
-        return 0
+    def possible(self, y: FloatArray) -> BoolArray | None:
+        return None
 
     def saturated(self, y: FloatArray, weights: FloatArray | None) -> float:
         return 0.0 if weights is None else 0.5 * float(np.log(weights).sum())
@@ -153,11 +156,10 @@ class Poisson(Family):
             return residual, mean, deviance
         return residual * weights, mean * weights, deviance
 
-    def invalid(self, y: FloatArray) -> int:
-        return int(np.count_nonzero(y < 0.0))
+    def possible(self, y: FloatArray) -> BoolArray | None:
+        return np.asarray(y >= 0.0)
 
     def saturated(self, y: FloatArray, weights: FloatArray | None) -> float:
-        y = np.maximum(y, 0.0)
         return _total(xlogy(y, y) - y - gammaln(y + 1.0), weights)
 
     def start(self, mean: float) -> float:

@@ -8,16 +8,19 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy import special  # not scipy.stats: a node would spend three seconds on loading it
 
-from civicgrid.disclosure.shapes import Estimates, RawOutput, Share
+from civicgrid.disclosure.rules import model_refusal
+from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
+from civicgrid.methods.glm.cells import shown_cells
 from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
 from civicgrid.methods.glm.fit import Fit, newton
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.site import one_pass, spread, survey
-from civicgrid.methods.glm.survey import Survey, survey_of
+from civicgrid.methods.glm.survey import Survey, survey_of, totals_of
 from civicgrid.methods.glm.terms import Term, as_terms
-from civicgrid.methods.method import Ask, Coordination, Method
+from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -139,11 +142,23 @@ class GLM(Method):
             return one_pass(model, table, ask)
         raise PlanError(f"A regression has the rounds survey, spread and pass; {ask.step!r} came. Update the node.")
 
-    def coordinate(self, schema: Schema) -> Coordination:
+    def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         model = self._model(schema)
-        surveyed = yield from survey_of(model)
+        received = yield Ask("survey")
+        people, cells = round(totals_of(received)["people"]), shown_cells(model, received)
+        if model_refusal(people, model.design.size, cells, thresholds):
+            return self._withheld(model, people, cells)
+        surveyed = yield from survey_of(model, received, thresholds.min_cell)
         fit = yield from newton(model, surveyed)
         return self._output(model, surveyed, fit)
+
+    def _withheld(self, model: Model, people: int, cells: IntArray) -> RawOutput:
+        """An answer that the output rules withhold, before anything else about these people is looked at."""
+        nothing = np.full((model.design.size, len(COLUMNS)), np.nan)
+        block = Estimates(
+            "estimates", _title(model), model.design.names, COLUMNS, nothing, people, model.design.size, cells
+        )
+        return RawOutput((block,))
 
     def _output(self, model: Model, surveyed: Survey, fit: Fit) -> RawOutput:
         family, size = model.family, model.design.size
@@ -182,8 +197,12 @@ class GLM(Method):
                 "At one site or more the outcome is the same for everybody. The fit is that of all sites "
                 "together, and exact."
             )
-        title = f"{family.words[0].upper()}{family.words[1:]} of {self.outcome}"
         estimates = Estimates(
-            "estimates", title, model.design.names, COLUMNS, values, fit.people, size, surveyed.cells, covariance
+            "estimates", _title(model), model.design.names, COLUMNS, values, fit.people, size, surveyed.cells, covariance
         )
         return RawOutput((estimates,), facts, counts, tuple(notes))
+
+
+def _title(model: Model) -> str:
+    words = model.family.words
+    return f"{words[0].upper()}{words[1:]} of {model.outcome}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from civicgrid.disclosure.shapes import FloatArray
 from civicgrid.methods.glm.design import Design
 from civicgrid.methods.glm.family import Family
-from civicgrid.methods.people import People
+from civicgrid.methods.people import People, complete
+from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
 
@@ -51,6 +53,20 @@ class Model:
         if column.low is None or column.high is None:
             return 0
         return int(np.ceil(np.log2((column.high - column.low) / 2)))
+
+    def people(self, table: Table) -> Iterator[People]:
+        """Block after block of the people that a fit can use: nothing missing, an outcome that the family can have, a
+        weight above nought.
+
+        Who is not is left out like a person with a missing value, not complained of: a complaint about one person
+        would tell that person's value.
+        """
+        for people in complete(table, self.columns, self.schema):
+            keep = self.family.possible(self.response(people))
+            weights = people.number(self.weights)
+            if weights is not None:
+                keep = weights > 0.0 if keep is None else keep & (weights > 0.0)
+            yield people if keep is None or keep.all() else people.only(keep)
 
     def response(self, people: People) -> FloatArray:
         """The outcome as a number: yes and the second of two levels are 1."""

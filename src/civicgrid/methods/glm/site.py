@@ -17,7 +17,6 @@ from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.method import BLOCK, Ask
-from civicgrid.methods.people import complete
 from civicgrid.query.table import Table
 
 ALL = Dimension("people", ("all",))
@@ -33,20 +32,17 @@ the saturated log-likelihood; and whether the outcome has but one value here.
 def survey(model: Model, table: Table) -> Share:
     """Round one."""
     cells = Cells(model)
-    used = dropped = bad_outcomes = bad_weights = 0
+    used = dropped = invalid = 0
     totals, places = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2))
     low, high = np.inf, -np.inf
-    for people in complete(table, model.columns, model.schema):
+    for people in model.people(table):
         dropped += people.dropped
+        invalid += people.invalid
         if not people.count:
             continue
         used += people.count
         y, offset, weights = model.response(people), people.number(model.offset), people.number(model.weights)
         low, high = min(low, float(y.min())), max(high, float(y.max()))
-        bad_outcomes += model.family.invalid(y)
-        if weights is not None:
-            bad_weights += int(np.count_nonzero(weights <= 0.0))
-            weights = np.maximum(weights, np.finfo(np.float64).tiny)
         totals += _totals(model, y, offset, weights)
         for index, name in enumerate(model.measured):
             away = people.arrays[name] - model.middle(name)
@@ -57,8 +53,7 @@ def survey(model: Model, table: Table) -> Share:
     return (
         _count("used", used),
         _count("dropped", dropped),
-        _count("invalid outcomes", bad_outcomes),
-        _count("invalid weights", bad_weights),
+        _count("invalid", invalid),
         _sums("totals", totals, used, [0] * len(TOTALS)),
         _sums("places", places.ravel(), used, sizes),
         *cells.counts(),
@@ -84,7 +79,7 @@ def spread(model: Model, table: Table, ask: Ask) -> Share:
     """Round two: how far the numbers lie from their centres, added up without regard to sign."""
     centre = _read(ask, "centre", len(model.measured))
     totals, used = np.zeros(len(model.measured)), 0
-    for people in complete(table, model.columns, model.schema):
+    for people in model.people(table):
         used += people.count
         for index, name in enumerate(model.measured):
             totals[index] += np.abs(people.arrays[name] - centre[index]).sum()
@@ -139,7 +134,7 @@ def one_pass(model: Model, table: Table, ask: Ask) -> Share:
     filler = Filler(model.design, centre, BLOCK)
     scratch = np.empty((size, _PIECE))
     score, information, deviance, used = np.zeros(size), np.zeros((size, size)), 0.0, 0
-    for people in complete(table, model.columns, model.schema):
+    for people in model.people(table):
         if not people.count:
             continue
         used += people.count

@@ -59,12 +59,21 @@ class Survey:
         )
 
 
-def survey_of(model: Model) -> Generator[Ask, Combined, Survey]:
-    """The first rounds. FitError where what came back already shows that there is no fit."""
-    received = yield Ask("survey")
+def totals_of(received: Combined) -> dict[str, float]:
+    """The totals of the survey by name. ValueError where they are no numbers."""
     values = np.asarray(received["totals"].values, dtype=np.float64)[0]
-    totals = dict(zip(TOTALS, (float(v) for v in values), strict=True))
-    check_people(model, received, totals)
+    if not np.isfinite(values).all():
+        raise ValueError("expected finite totals")
+    return dict(zip(TOTALS, (float(v) for v in values), strict=True))
+
+
+def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, Combined, Survey]:
+    """What the answer to the first round says, with a second round where that needs one.
+
+    FitError where it already shows that there is no fit. Nothing is said of fewer than `fewest` people.
+    """
+    totals = totals_of(received)
+    check_people(model, received, totals, fewest)
     check_cells(model, received)
     people = totals["people"]
     places = np.asarray(received["places"].values, dtype=np.float64)[0].reshape(-1, 2) / people

@@ -31,7 +31,7 @@ from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey
 from civicgrid.trust.masks import MaskContext, mask, pair_mask
 from civicgrid.trust.masks import combine as add
-from civicgrid.wire import Finish, Member, Roster, Shared, SignedTask
+from civicgrid.wire import Finish, Member, Roster, Shared, SignedTask, Standing
 from unit.node.sites import NETWORK, PROJECT, Enrolled, World, code, frame
 
 COUNT = Ask("count")
@@ -93,7 +93,11 @@ class Puppets:
         own = reply.signature  # type: ignore[union-attr]
         signed = own.joined(*(self.roster.sign(key) for key in self.signing.values()))
         enrolled = Enrolled(request, self.roster, {victim: reply})
-        reply, share = at.tell(victim, at.round(enrolled, COUNT, signed=signed))
+        standings = enrolled.standings + tuple(
+            Standing(roster=self.roster.digest(), site=name, alone=True).signed(key)
+            for name, key in self.signing.items()
+        )
+        reply, share = at.tell(victim, at.round(enrolled, COUNT, signed=signed, standings=standings))
         return code(reply), share
 
     def bare(self, at: World, victim: str, share: bytes) -> int:
@@ -361,9 +365,39 @@ def test_a_standing_that_a_site_did_not_give_is_not_believed() -> None:
     for false in (edited, Envelope.sign(wales.payload_type, payload, at.hub)):
         standings = tuple(one for one in enrolled.standings if one != wales) + (false,)
         assert code(at.tell("york", at.round(enrolled, COUNT, standings=standings))[0]) is Code.ROSTER
-    # Left out altogether, it counts as a site that cannot stand alone.
-    at.tell("york", at.round(enrolled, COUNT, standings=()))
-    assert total(at, ("hull", "leeds", "york")) is None
+    others = tuple(one for one in enrolled.standings if one != wales)
+    for too_few in ((), others):
+        assert code(at.tell("york", at.round(enrolled, COUNT, standings=too_few))[0]) is Code.ROSTER
+
+
+@pytest.mark.parametrize("omit", [False, True], ids=["as said", "left out"])
+def test_a_standing_given_for_one_question_does_not_serve_for_another(omit: bool) -> None:
+    """A site that may be counted apart may not be cross-tabulated apart: its few would come out of two totals."""
+    many = frame(400)
+    few = frame(61).assign(sex=["male"] * 57 + ["female"] * 4)
+    frames = {"hull": many, "leeds": many, "wales": few, "york": many}
+    for held in frames.values():
+        held["half"] = ["a" if (i // 2) % 2 else "b" for i in range(len(held))]
+    crossed = cg.Crosstab(TRIAL, rows="sex", columns="half")
+
+    def attack(at: World) -> list[int] | None:
+        read = []
+        assert total(at, SITES) is not None
+        for sites in (SITES, ("hull", "leeds", "york")):
+            plan = at.plan(crossed)
+            enrolled = at.enrol(at.request(plan), sites)
+            ask = next(crossed.coordinate(plan.schema))
+            changes = {"standings": ()} if omit else {}
+            task = at.round(enrolled, ask, **changes)
+            said = [at.tell(site, task) for site in sites]
+            if any(code(reply) for reply, _ in said):
+                return None
+            read.append(next(iter(combine([share for _, share in said]).values())).values)
+        return sorted((read[0] - read[1]).ravel().tolist())
+
+    if not omit:
+        assert attack(World(frames, policy=cg.Policy.open())) == [2, 2, 28, 29]
+    assert attack(World(frames)) is None
 
 
 # --- what lies in the hub's database ---------------------------------------------------------------------------------

@@ -17,14 +17,16 @@ from civicgrid.client.results import NoAnswer, Result
 from civicgrid.client.simulate import Simulation
 from civicgrid.errors import CivicGridError
 from unit.disclosure.test_rules import attack as widest
-from unit.node.sites import frame
+from unit.node.sites import described, frame, stored
 
-DATA = cg.dataset("data")
+DATA = cg.dataset("trial")
 OPEN = cg.Policy.open()
 
 
 def grid(sites: dict[str, pd.DataFrame], policy: cg.Policy | None) -> Simulation:
-    return cg.simulate(sites, policy=policy)
+    """These frames as sites; what was loaded before is not loaded again."""
+    held = described(*sites.values())
+    return cg.simulate({site: stored(part, held) for site, part in sites.items()}, dataset="trial", policy=policy)
 
 
 def people(made: Simulation, sites: list[str]) -> int | None:

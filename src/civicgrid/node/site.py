@@ -366,12 +366,15 @@ class Site:
             if check(round_.signed, pinned, own.site).digest() != round_.roster:
                 raise TrustError("the signatures are for another roster")
             standings = dict(self._standing(envelope, roster) for envelope in round_.standings)
+            if set(standings) != {member.site for member in roster.members}:
+                raise TrustError("not every member's standing came with the signatures")
         except (TrustError, PlanError) as error:
             raise Withheld(Code.ROSTER, str(error)) from None
         with self.state.transaction() as connection:
             connection.execute("update rosters set signed = 1 where digest = ?", (round_.roster,))
+            # Another plan over the same people may ask for more: what once did not stand alone is never taken to.
             connection.executemany(
-                "insert or ignore into standings values (?, ?, ?, ?)",
+                "insert into standings values (?, ?, ?, ?) on conflict do update set alone = min(alone, excluded.alone)",
                 [(rows, _names(roster), site, int(alone)) for site, alone in standings.items()],
             )
 

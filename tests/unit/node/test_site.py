@@ -312,6 +312,44 @@ def test_a_method_that_fails_says_so_and_no_more() -> None:
     assert code(at.tell("york", at.round(enrolled, Ask("no such step")))[0]) in (Code.FAILED, Code.NOT_UNDERSTOOD)
 
 
+def test_rounds_follow_one_another(why: Why) -> None:
+    at = world()
+    plan = at.plan(cg.Describe(cg.dataset("trial"), columns=["age"]))
+    enrolled = at.enrol(at.request(plan), SITES)
+    ask = next(plan.analyses[0].method.coordinate(plan.schema))
+    assert code(at.tell("york", at.round(enrolled, ask, 1))[0]) is Code.ROSTER
+    assert "the round before was not answered here" in why()
+    assert [code(at.tell("york", at.round(enrolled, ask, number))[0]) for number in range(3)] == [None] * 3
+
+
+def test_there_are_not_many_rounds(why: Why) -> None:
+    at = world()
+    enrolled = at.enrol(at.request(at.plan(count())), SITES)
+    assert code(at.tell("york", at.round(enrolled, COUNT, 10_000))[0]) is Code.LATE
+    assert "too many rounds" in why()
+
+
+def test_what_was_refused_for_what_the_data_hold_stays_refused_in_the_run(tmp_path: Path, why: Why) -> None:
+    at = world(states=tmp_path)
+    plan = at.plan(cg.Describe(cg.dataset("trial"), columns=["age"]))
+    enrolled = at.enrol(at.request(plan), SITES)
+    ask = next(plan.analyses[0].method.coordinate(plan.schema))
+    assert code(at.tell("york", at.round(enrolled, Ask("no such step")))[0]) is Code.FAILED
+    assert code(at.tell("york", at.round(enrolled, ask))[0]) is Code.FAILED
+    assert "has refused the analysis before" in why()
+    at.reopen("york")
+    assert code(at.tell("york", at.round(enrolled, ask))[0]) is Code.FAILED
+
+
+def test_masks_within_groups_are_refused(why: Why) -> None:
+    names = tuple("abcdef")
+    at = World({name: frame(60) for name in names})
+    request = at.request(at.plan(count()))
+    roster = at.roster(request, names, groups=(("a", "b", "c"), ("d", "e", "f")))
+    assert code(at.tell("a", at.prepare(request, roster))[0]) is Code.ROSTER
+    assert "masks within groups" in why()
+
+
 # --- the same task, the same bytes -----------------------------------------------------------------------------------
 
 

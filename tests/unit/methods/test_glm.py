@@ -145,6 +145,29 @@ def test_badly_scaled_columns_lose_no_digits(family: str) -> None:
     np.testing.assert_allclose(estimates(output).values[:, 1], error, rtol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6])
+def test_the_unit_of_the_outcome_makes_no_difference(unit: float) -> None:
+    frame = simulated(seed=32)
+    frame["cost"] *= unit
+    values = estimates(run_frame(GLM(outcome="cost", predictors=["age", "smoker"], family="gaussian"), frame, SCHEMA)).values
+    fit = oracle("gaussian", frame.cost / unit, np.column_stack([np.ones(N), frame.age, frame.smoker]))
+    np.testing.assert_allclose(values[:, 0] / unit, fit.params, rtol=1e-9)
+    np.testing.assert_allclose(values[:, 1] / unit, fit.bse, rtol=1e-9)
+    np.testing.assert_allclose(values[:, 5], fit.pvalues, rtol=1e-6, atol=1e-300)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e12])
+def test_the_unit_of_the_weights_makes_no_difference_to_the_estimates(family: str, unit: float) -> None:
+    frame = simulated(seed=33)
+    frame["weight"] *= unit
+    output = run_frame(GLM(outcome=FAMILIES[family], predictors=["age"], family=family, weights="weight"), frame, SCHEMA)
+    fit = oracle(family, frame[FAMILIES[family]], np.column_stack([np.ones(N), frame.age]), weights=frame.weight / unit)
+    np.testing.assert_allclose(estimates(output).values[:, 0], fit.params, rtol=1e-9)
+    error = fit.bse if family == "gaussian" else fit.bse / np.sqrt(unit)
+    np.testing.assert_allclose(estimates(output).values[:, 1], error, rtol=1e-9)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_without_an_intercept(family: str) -> None:
     frame = simulated(seed=3)

@@ -7,6 +7,7 @@ ends in a `FitError` that says which columns are behind it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ from civicgrid.methods.method import Ask
 
 MAX_PASSES = 25
 TOLERANCE = 1e-10
-"""Newton stops once its next step is below this many standard errors in every coefficient: the step is
-still taken.
+"""Newton stops once a step has been evaluated and the next is below this many standard errors in every coefficient: it
+is still taken.
 """
 
 _DEPENDENT = 1e-11
@@ -81,7 +82,9 @@ def newton(model: Model, survey: Survey) -> Rounds:
     steps, passes = 0, 1
     while True:
         step, error = _newton_step(current, beta, names, survey)
-        if float(np.max(np.abs(step) / error)) < TOLERANCE:
+        if steps and model.family.estimated_dispersion and current.deviance < survey.exact:
+            raise FitError(_EXACT)
+        if steps and float(np.max(np.abs(step) / error)) < TOLERANCE * _noise(model, survey, current):
             break
         if passes >= MAX_PASSES or (model.family.binary and current.deviance < survey.exact):
             raise _no_convergence(model, survey, beta, step)
@@ -94,8 +97,6 @@ def newton(model: Model, survey: Survey) -> Rounds:
             trial = Pass.of((yield survey.place(beta + step).ask())["pass"], size)
             passes += 1
         beta, current, steps = beta + step, trial, steps + 1
-    if model.family.estimated_dispersion and current.deviance < survey.exact:
-        raise FitError(_EXACT)
     beta = beta + step
     raw = model.design.raw(survey.centres)
     shift = np.zeros(size)
@@ -114,6 +115,16 @@ def _inverse(information: FloatArray) -> FloatArray:
     factor = cho_factor(information / np.outer(scale, scale))
     inverse = cho_solve(factor, np.eye(len(scale)))
     return np.asarray((inverse + inverse.T) / 2 / np.outer(scale, scale))
+
+
+def _noise(model: Model, survey: Survey, current: Pass) -> float:
+    """What turns standard errors at dispersion 1 into those of the data, whatever unit outcome and weights have.
+
+    The root of the dispersion where it is estimated; otherwise that of the mean weight, as if people had weight 1.
+    """
+    if model.family.estimated_dispersion:
+        return math.sqrt(max(current.deviance, 0.0) / max(current.people - model.design.size, 1))
+    return math.sqrt(survey.totals["weight"] / survey.totals["people"])
 
 
 def _newton_step(current: Pass, beta: FloatArray, names: tuple[str, ...], survey: Survey) -> tuple[FloatArray, FloatArray]:

@@ -168,6 +168,21 @@ class Store:
         cursor.execute(f"USE {CATALOG}")
         return cursor
 
+    @contextmanager
+    def frugal(self) -> Iterator[None]:
+        """While a plain table is read once from end to end: do not keep its blocks, the reader keeps the columns."""
+        cursor = self.cursor()
+        usual = cursor.execute("SELECT current_setting('memory_limit')").fetchone()
+        try:
+            cursor.execute("SET memory_limit = '256MB'")
+        except duckdb.Error:
+            usual = None  # Something else is using more now: nothing is limited.
+        try:
+            yield
+        finally:
+            if usual is not None:
+                cursor.execute("SET memory_limit = ?", [usual[0]])
+
     def close(self) -> None:
         """Write everything out and let go of the file."""
         _quietly(lambda: self._connection.execute(f"CHECKPOINT {CATALOG}"))

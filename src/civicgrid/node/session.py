@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,14 +62,16 @@ class Stored(Data):
         if ids and unknown_concepts(cursor, held.name, sorted(ids)):
             raise DataError("The plan names concepts that are not in this site's vocabulary.")
         table = DuckDBEngine(cursor).table(cohort, held.snapshot, held.name)
-        return Cached(table, self.cache_bytes)
+        return Cached(table, self.cache_bytes, self.store.frugal if table.plain else nullcontext)
 
 
 class Cached(Table):
     """A table that keeps a column in memory once it has been read, as long as all of them together fit."""
 
-    def __init__(self, table: Table, limit: int) -> None:
-        self.table, self.limit = table, limit
+    def __init__(
+        self, table: Table, limit: int, reading: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self.table, self.limit, self.reading = table, limit, reading
         self.schema, self.snapshot = table.schema, table.snapshot
         self.kept: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
 
@@ -87,9 +90,10 @@ class Cached(Table):
         # One set of columns at a time: a node's memory stays near the size of the table that is being read.
         self.kept.clear()
         read = []
-        for batch in self.table.batches(columns):
-            read.append(batch)
-            yield batch
+        with self.reading():
+            for batch in self.table.batches(columns):
+                read.append(batch)
+                yield batch
         self.kept[key] = read
 
     def persons(self) -> Iterator[pa.Array]:

@@ -146,6 +146,11 @@ class DuckDBTable(Table):
             raise DataError("Expected at least one column to read. Use persons() or rows for none.")
         yield from self._stream(names, pa.schema(list(zip(names, kinds, strict=True))))
 
+    @property
+    def plain(self) -> bool:
+        """Whether the table is read as it lies in its data set, and nothing had to be made for it."""
+        return self._scratch is None
+
     def persons(self) -> Iterator[pa.Array]:
         for batch in self._stream([PERSON], pa.schema([(PERSON, pa.int64())])):
             yield batch.column(0)

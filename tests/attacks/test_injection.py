@@ -15,9 +15,10 @@ from civicgrid.config import NodeSettings
 from civicgrid.disclosure.codes import Code
 from civicgrid.errors import CivicGridError, DataError, PlanError
 from civicgrid.methods.method import Ask
+from civicgrid.methods.plan import bind
 from civicgrid.node.home import Home
 from civicgrid.present.report import Section, report
-from civicgrid.query.types import Schema, category
+from civicgrid.query.types import INT, Schema, category
 from civicgrid.trust.envelope import Envelope
 from civicgrid.wire import STUDY, Finish, Prepare, SiteOutcome, StudyRequest
 from unit.node.sites import NETWORK, World, code, frame
@@ -73,7 +74,7 @@ def test_levels_by_any_name_are_levels() -> None:
 @pytest.mark.parametrize("name", (*SQL, HTML))
 def test_a_method_takes_no_column_by_such_a_name(name: str) -> None:
     with pytest.raises(PlanError, match="Expected a column name"):
-        cg.simulate({"a": pd.DataFrame({name: range(40)})}).run(cg.Describe(cg.dataset("data"), columns=[name]))
+        bind("trial", {"it": cg.Describe(columns=[name])}, {"trial": Schema.of({name: INT})})
 
 
 @pytest.mark.parametrize("name", (*SQL, *PATHS, "main", "system", "information_schema"))
@@ -82,12 +83,15 @@ def test_a_data_set_by_such_a_name_is_not_loaded(name: str) -> None:
         cg.simulate({"a": frame(40)}, dataset=name)
 
 
+@pytest.fixture(scope="module")
+def at() -> World:
+    return World({site: frame(size) for site, size in (("hull", 60), ("leeds", 50), ("york", 40))})
+
+
 @pytest.mark.parametrize("name", (*SQL, *PATHS, "main", "records", "trial; drop"))
-def test_a_study_for_a_data_set_by_such_a_name_touches_nothing(name: str) -> None:
+def test_a_study_for_a_data_set_by_such_a_name_touches_nothing(name: str, at: World) -> None:
     """The plan as the wire brings it, past everything that the client checks; and a permit that allows even that."""
-    at = World({site: frame(size) for site, size in (("hull", 60), ("leeds", 50), ("york", 40))})
-    for site in at.trust:
-        at.trust[site].own_permits.append(at.permit(site, datasets=(name,)))
+    at.trust["york"].own_permits.append(at.permit("york", datasets=(name,)))
     honest = at.request(at.plan(cg.Count(cg.dataset("trial")))).to_data()
     text = json.dumps(honest).replace('"trial"', json.dumps(name))
     study = Envelope.sign(STUDY, text.encode(), at.person)

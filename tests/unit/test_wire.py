@@ -305,7 +305,7 @@ def only(read: Callable[[bytes], object], raw: bytes, *allowed: type[Exception])
         return
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HOSTILE)
 @example(b"\x81\x80\x00")
 @example(b"\x81\x90\x00")
@@ -330,7 +330,7 @@ class _Raw:
         return self.raw
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.binary(max_size=40) | JSON | mutated(), st.booleans())
 def test_whatever_is_in_an_envelope_is_a_study_or_refused_in_words(payload: bytes, signed: bool) -> None:
     envelope = Envelope.sign(wire.STUDY, payload, KEY)
@@ -339,7 +339,7 @@ def test_whatever_is_in_an_envelope_is_a_study_or_refused_in_words(payload: byte
     only(lambda _: read_study(envelope), b"", CivicGridError)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_a_study_with_any_part_put_wrong_is_refused_in_words(data: st.DataObject) -> None:
     value: Any = study().to_data()

@@ -197,7 +197,7 @@ PIECE = st.tuples(
 SHAPED = st.tuples(st.just(1), st.sampled_from(["open", "masked"]), st.lists(PIECE, max_size=2), st.binary(max_size=64))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40) | FORM.map(msgpack.packb) | SHAPED.map(msgpack.packb), min_size=1, max_size=3))
 def test_what_a_hostile_site_sends_is_added_or_refused_and_nothing_else(released: list[bytes]) -> None:
     try:

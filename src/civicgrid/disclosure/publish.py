@@ -27,11 +27,21 @@ from civicgrid.disclosure.thresholds import Thresholds
 
 FORMATS: Mapping[str, Format] = {"p_value": "p", "percent": "percent"}
 
+FACT_DIGITS = 3
+"""Significant digits of a fact about a fit. With more the exact number of people could be worked out from several."""
+
 
 def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -> Output:
-    """The answer under these thresholds. Facts about a fit whose table is withheld are withheld with it."""
+    """The answer under these thresholds.
+
+    Facts about a fit whose table is withheld are withheld with it; so are those of a fit beside a hidden count, which
+    they could give back (a log-likelihood grows with every person). Otherwise facts have at most `FACT_DIGITS` digits,
+    and the residual degrees of freedom are those of the rounded number of people, for the same reason.
+    """
     tables: list[OutputTable] = []
     suppressed: list[str] = []
+    notes = list(raw.notes)
+    freedom: dict[str, int | float | None] = {}
     withheld = False
     for block in raw.blocks:
         if isinstance(block, Counts):
@@ -45,10 +55,15 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
         elif isinstance(block, Derived):
             gone = _sources_hidden(block, raw, thresholds)
             tables.append(_derived_table(block, gone, thresholds))
+            notes += () if any(gone) else block.notes
             words = _derived_words(block.title, gone)
         else:
             rule = model_refusal(block.rows, block.parameters, block.cells, thresholds)
             withheld = withheld or rule is not None
+            if rule is None:
+                notes += block.notes
+                people = int(round_counts(np.array(block.rows), thresholds.round_to))
+                freedom["df_residual"] = people - block.parameters
             tables += _estimates_tables(block, rule is not None, thresholds)
             words = f"{block.title}: withheld, because {rule}." if rule else ""
         if words:
@@ -59,14 +74,15 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
         facts[name] = None if few else int(round_counts(np.array(count), thresholds.round_to))
         if few:
             suppressed.append(f"{_words(name)}: hidden, because {_rule(thresholds)}.")
-    for name, value in raw.facts.items():
-        facts[name] = None if withheld else _limited(value, thresholds.digits)
+        withheld = withheld or few
+    for name, value in (freedom | raw.facts).items():
+        facts[name] = None if withheld or value is None else _limited(value, min(thresholds.digits, FACT_DIGITS))
     return Output(
         method=method,
         version=version,
         tables=tuple(tables),
         facts=facts,
-        notes=raw.notes,
+        notes=tuple(notes),
         suppressed=tuple(suppressed),
     )
 

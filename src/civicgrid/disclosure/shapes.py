@@ -176,7 +176,7 @@ class Measures:
 class Derived:
     """Statistics worked out from tables of counts: hidden with a table as soon as one of its cells is.
 
-    `source` names the one table, or a table a row.
+    `source` names the one table, or a table a row. `notes` are said only if every row is shown.
     """
 
     name: str
@@ -185,6 +185,7 @@ class Derived:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: FloatArray
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class Estimates:
     """The fitted coefficients of a model, with what the output rules check before anyone sees them.
 
     `values` has shape (len(terms), len(columns)); `cells` are the pooled cell counts of the design (as in
-    `ModelSums`).
+    `ModelSums`). `notes` are said only if the estimates are shown.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Estimates:
     parameters: int
     cells: IntArray
     covariance: FloatArray | None = None
+    notes: tuple[str, ...] = ()
 
 
 Block = Counts | Measures | Derived | Estimates
@@ -214,7 +216,7 @@ class RawOutput:
     """What a method's coordinator returns: exact blocks, facts about the fit, notes for the reader.
 
     `facts` are numbers about the whole analysis (iterations, deviance, AIC); those that count people go in
-    `counts`.
+    `counts`. `notes` here are said whatever is hidden: one that rests on people's data belongs to its block.
     """
 
     blocks: tuple[Block, ...]

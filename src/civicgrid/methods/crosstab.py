@@ -111,7 +111,8 @@ class Crosstab(Method):
         people, missing = received["people"], received["missing"]
         values = np.asarray(people.values, dtype=np.int64)
         title = f"{self.rows} by {self.across}"
-        tests, notes = _association(values)
+        tests, cautions = _association(values)
+        notes: list[str] = []
         blocks: list[Counts | Derived] = [
             Counts("people", values, self._dimensions(schema), people.hidden),
             Derived(
@@ -121,6 +122,7 @@ class Crosstab(Method):
                 ("Pearson chi-square",),
                 ("statistic", "df", "p_value", "cramers_v"),
                 tests[None, :],
+                tuple(cautions),
             ),
         ]
         if values.shape == (2, 2):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ def test_a_model_that_passes_is_shown_with_limited_digits_and_no_covariance() ->
     output = shown(estimates(), facts={"deviance": 12.3456789, "iterations": 4}, counts={"people_used": 98})
     (table,) = output.tables
     assert table.rows == (("(Intercept)", 1.23457, 0.5), ("age", None, 0.1))
-    assert output.facts == {"people_used": 100, "deviance": 12.3457, "iterations": 4}
+    assert output.facts == {"people_used": 100, "df_residual": 98, "deviance": 12.3, "iterations": 4}
     assert output.suppressed == ()
 
 
@@ -194,6 +195,26 @@ def test_one_sentence_stands_for_every_number_of_people_that_is_too_small() -> N
     assert shown(estimates(rows=20, cells=())).suppressed == ()
 
 
+def test_facts_cannot_give_back_a_number_of_people() -> None:
+    output = shown(estimates(rows=102), counts={"people_used": 102}, facts={"dispersion": 1.2345678, "deviance": 123.45678})
+    assert output.facts == {"people_used": 100, "df_residual": 98, "dispersion": 1.23, "deviance": 123.0}
+
+
+def test_facts_beside_a_hidden_count_are_hidden() -> None:
+    output = shown(estimates(), counts={"people_used": 100, "people_dropped": 6}, facts={"deviance": 12.3})
+    assert output.facts == {"people_used": 100, "people_dropped": None, "df_residual": None, "deviance": None}
+    assert output.tables[0].rows[0][1] is not None
+
+
+def test_a_note_goes_with_its_block() -> None:
+    counted = derived()
+    said = replace(counted, notes=("too few expected",))
+    assert shown(counts([[10, 30], [20, 40]]), said).notes == ("too few expected",)
+    assert shown(counts([[3, 30], [20, 40]]), said, notes=("for all",)).notes == ("for all",)
+    assert shown(replace(estimates(), notes=("one site",))).notes == ("one site",)
+    assert shown(replace(estimates(rows=5), notes=("one site",))).notes == ()
+
+
 def test_a_count_among_the_facts_obeys_the_rule_on_counts() -> None:
     output = shown(counts={"people_dropped": 3, "people_used": 52})
     assert output.facts == {"people_dropped": None, "people_used": 50}
@@ -207,7 +228,7 @@ def test_the_open_thresholds_show_everything_exactly() -> None:
     assert output.tables[1].rows[0][1] == 1.23456789
     assert output.tables[2].rows[0][1] == 1.23456789
     assert output.tables[3].name == "estimates_covariance"
-    assert output.facts == {"x": 1 / 3, "y": None}
+    assert output.facts == {"df_residual": 1, "x": 1 / 3, "y": None}
     assert output.suppressed == ()
 
 

@@ -116,7 +116,7 @@ def test_every_family_with_every_kind_of_term_equals_the_pooled_fit(family: str)
         "(Intercept)", "age", "sex[male]", "stage[II]", "stage[III]", "stage[IV]", "smoker", "age:sex[male]", "age^2",
     )  # fmt: skip
     assert_equal(output, oracle(family, frame[FAMILIES[family]], design))
-    assert output.counts == {"people_used": N, "people_dropped": 0, "df_residual": N - 9}
+    assert output.counts == {"people_used": N, "people_dropped": 0}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -149,7 +149,8 @@ def test_badly_scaled_columns_lose_no_digits(family: str) -> None:
 def test_the_unit_of_the_outcome_makes_no_difference(unit: float) -> None:
     frame = simulated(seed=32)
     frame["cost"] *= unit
-    values = estimates(run_frame(GLM(outcome="cost", predictors=["age", "smoker"], family="gaussian"), frame, SCHEMA)).values
+    method = GLM(outcome="cost", predictors=["age", "smoker"], family="gaussian")
+    values = estimates(run_frame(method, frame, SCHEMA)).values
     fit = oracle("gaussian", frame.cost / unit, np.column_stack([np.ones(N), frame.age, frame.smoker]))
     np.testing.assert_allclose(values[:, 0] / unit, fit.params, rtol=1e-9)
     np.testing.assert_allclose(values[:, 1] / unit, fit.bse, rtol=1e-9)
@@ -256,7 +257,7 @@ def test_an_empty_site_and_a_site_without_variation_change_nothing() -> None:
     output = run_pooled(method, [*tables, table_of(frame[:0], SCHEMA)], SCHEMA)
     design = np.column_stack([np.ones(N), frame.age, frame.sex == "male"])
     assert_equal(output, oracle("binomial", frame.died, design))
-    assert any("same for everybody" in note for note in output.notes)
+    assert any("same for everybody" in note for note in estimates(output).notes)
 
 
 def test_how_the_records_are_batched_makes_no_difference() -> None:

@@ -185,20 +185,32 @@ class GLM(Method):
         }
         if fit.null_deviance is not None:
             facts["null_deviance"] = fit.null_deviance
-        counts = {"people_used": fit.people, "df_residual": freedom}
+        counts = {"people_used": fit.people}
         law_words = "t, by the residual degrees of freedom" if family.estimated_dispersion else "normal (Wald)"
         notes = [f"Estimates are {family.scale}. Tests and intervals: {law_words}."]
         if surveyed.dropped is None:
             notes.append("Not every site could show how many people it left out for missing values.")
         else:
             counts["people_dropped"] = surveyed.dropped
-        if surveyed.totals["unvarying"]:
-            notes.append(
+        one_sided = (
+            (
                 "At one site or more the outcome is the same for everybody. The fit is that of all sites "
-                "together, and exact."
+                "together, and exact.",
             )
+            if surveyed.totals["unvarying"]
+            else ()
+        )
         estimates = Estimates(
-            "estimates", _title(model), model.design.names, COLUMNS, values, fit.people, size, surveyed.cells, covariance
+            "estimates",
+            _title(model),
+            model.design.names,
+            COLUMNS,
+            values,
+            fit.people,
+            size,
+            surveyed.cells,
+            covariance,
+            one_sided,
         )
         return RawOutput((estimates,), facts, counts, tuple(notes))
 

@@ -1,8 +1,8 @@
 """A site's decisions: what it does with a task, from the signature on it to the bytes that leave.
 
-Everything that a node decides is here and knows nothing of HTTP. A simulation asks the same object. The order in `_round`
-is the order of trust: the hub's signature, the run, the permit, the roster and what was asked under it before, and only
-then the data, the method and the gate.
+Everything that a node decides is here, and in `node.rosters` with whom it is summed; both know nothing of HTTP. A
+simulation asks the same object. The order in `_round` is the order of trust: the hub's signature, the run, the permit, the
+roster and what was asked under it before, and only then the data, the method and the gate.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
 from civicgrid.methods.method import Ask, Method
+from civicgrid.node.rosters import Rosters, names
 from civicgrid.node.session import Data, Session, open_session
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey
 from civicgrid.trust.masks import MaskContext, mask
-from civicgrid.trust.roster import Member, check
+from civicgrid.trust.roster import Member
 from civicgrid.wire import (
-    STANDING,
     Accepted,
     Finish,
     Prepare,
     Refused,
     Reply,
-    Roster,
     Round,
     Shared,
     SignedTask,
@@ -90,7 +89,9 @@ class Site:
     state: State
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sessions: dict[str, Session] = field(default_factory=dict)
-    rosters: dict[str, Roster] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rosters = Rosters(self.identity.member, self.trusted, self.state)
 
     def answer(self, signed: SignedTask) -> Answered | None:
         """The reply to a task, or None where none is due. The same task gets the same bytes.
@@ -136,7 +137,7 @@ class Site:
             or roster.plan != request.plan.digest()
         ):
             raise Withheld(Code.ROSTER, "the roster is for another study")
-        self._check_members(roster)
+        self.rosters.check_members(roster)
         session = self.sessions.get(prepare.run) or self._open(request)
         thresholds = self._thresholds(permit)
         enough = session.table.rows >= thresholds.min_cell
@@ -195,7 +196,7 @@ class Site:
         session = self.sessions.pop(run, None)
         if session is not None:
             session.table.close()
-        self.rosters = {name: roster for name, roster in self.rosters.items() if roster.run != run}
+        self.rosters.forget(run)
 
     def _first_shares_stand_alone(self, session: Session, thresholds: Thresholds) -> bool:
         """Whether what this site gives to the first round of every analysis could leave by itself.
@@ -239,27 +240,12 @@ class Site:
                 refusal = str(error)
         raise Withheld(Code.NOT_PERMITTED, refusal)
 
-    def _check_members(self, roster: Roster) -> None:
-        """In a roster that masks, every member is a pinned peer; in any roster this site stands under its own keys."""
-        if self.identity.member not in roster.members:
-            raise Withheld(Code.ROSTER, "this site is not on the roster as itself")
-        if roster.groups:
-            raise Withheld(Code.ROSTER, "masks within groups are not supported")
-        if roster.mode == "masked":
-            peers = self.trusted.peers()
-            for member in roster.members:
-                if member != self.identity.member and peers.get(member.site) != member:
-                    raise Withheld(Code.ROSTER, f"{member.site} is not a pinned peer")
-            organisations = {member.organisation for member in roster.members}
-            if len(organisations) < self.trusted.policy().organisations:
-                raise Withheld(Code.ROSTER, "fewer organisations than the policy asks for")
-
     # --- answering ---------------------------------------------------------------------------------------------------
 
     def _round(self, task: str, round_: Round, raw: bytes) -> Answered:
         session, permit = self._session(round_.run)
-        roster = self._roster(round_, session.rows)
-        self._check_members(roster)
+        roster = self.rosters.signed(round_, session.rows)
+        self.rosters.check_members(roster)
         method = session.request.plan.methods.get(round_.analysis)
         if method is None or method.version != round_.version:
             raise Withheld(Code.NOT_UNDERSTOOD, "no such analysis in the plan, or another version of its method")
@@ -272,7 +258,7 @@ class Site:
         self._in_order(round_)
         share = self._share(session, round_, method, raw)
         thresholds = self._thresholds(permit)
-        again = self._other_roster(session.rows, roster)
+        again = self.rosters.other(session.rows, roster)
         if again and not stands_alone(share, thresholds):
             raise Withheld(Code.DISCLOSURE, "the same people under another roster")
         masking: Callable[[Limbs], Limbs] | None = None
@@ -292,7 +278,7 @@ class Site:
         with self.state.transaction():
             answered = self._put_out(task, Shared(task=task), released)
             self.state.ledger.record(
-                task, context, ask_digest, session.rows, _names(roster), _join(answered), self.state.clock()
+                task, context, ask_digest, session.rows, names(roster), _join(answered), self.state.clock()
             )
             self.state.audit(
                 "released",
@@ -338,79 +324,6 @@ class Site:
             session = self._open(self._study(Envelope.from_bytes(row[0])))
         return session, self._permitted(session.request)[1]
 
-    def _roster(self, round_: Round, rows: str) -> Roster:
-        """The roster that this site has signed for the attempt, once every other member is seen to have signed it too."""
-        known = self.rosters.get(round_.roster)
-        if known is not None and (known.run, known.attempt) == (round_.run, round_.attempt):
-            return known
-        row = self.state.connection.execute(
-            "select roster, signed from rosters where digest = ? and run = ? and attempt = ?",
-            (round_.roster, round_.run, round_.attempt),
-        ).fetchone()
-        if row is None:
-            raise Withheld(Code.ROSTER, "this site has not signed that roster")
-        roster = Roster.from_bytes(row[0])
-        if not row[1]:
-            self._all_signed(roster, round_, rows)
-        self.rosters[round_.roster] = roster
-        return roster
-
-    def _all_signed(self, roster: Roster, round_: Round, rows: str) -> None:
-        own = self.identity.member
-        pinned = self.trusted.peers() | {own.site: own}
-        if roster.mode != "masked":
-            pinned |= {member.site: member for member in roster.members}
-        try:
-            if round_.signed is None:
-                raise TrustError("the signatures of the roster did not come")
-            if check(round_.signed, pinned, own.site).digest() != round_.roster:
-                raise TrustError("the signatures are for another roster")
-            standings = dict(self._standing(envelope, roster) for envelope in round_.standings)
-            if set(standings) != {member.site for member in roster.members}:
-                raise TrustError("not every member's standing came with the signatures")
-        except (TrustError, PlanError) as error:
-            raise Withheld(Code.ROSTER, str(error)) from None
-        with self.state.transaction() as connection:
-            connection.execute("update rosters set signed = 1 where digest = ?", (round_.roster,))
-            # Another plan over the same people may ask for more: what once did not stand alone is never taken to.
-            connection.executemany(
-                "insert into standings values (?, ?, ?, ?) on conflict do update set alone = min(alone, excluded.alone)",
-                [(rows, _names(roster), site, int(alone)) for site, alone in standings.items()],
-            )
-
-    def _standing(self, envelope: Envelope, roster: Roster) -> tuple[str, bool]:
-        """What one member said of itself, once its own key is found to have signed it."""
-        hint = envelope.signatures[0].keyid
-        for member in roster.members:
-            if member.signing == hint:
-                said = Standing.from_bytes(envelope.verify(STANDING, [member.signing]))
-                if (said.site, said.roster) == (member.site, roster.digest()):
-                    return said.site, said.alone
-        raise TrustError("a standing is not signed by a member of the roster")
-
-    def _other_roster(self, rows: str, roster: Roster) -> bool:
-        """Whether these people have been answered for under another roster.
-
-        Whoever holds both totals can take one from the other. What remains is the part of the sites that are in one of
-        the two alone; each of them must have said, when it signed, that it can stand by itself. Else nothing more is
-        answered about these people under this roster.
-        """
-        now = {member.site for member in roster.members}
-        earlier = self.state.ledger.rosters(rows) - {_names(roster)}
-        for members in earlier:
-            before = set(members.split())
-            alone = self._alone(rows, members) | self._alone(rows, _names(roster))
-            if not before ^ now <= alone:
-                raise Withheld(Code.DISCLOSURE, "a site in one roster alone does not stand by itself")
-        return bool(earlier)
-
-    def _alone(self, rows: str, members: str) -> set[str]:
-        """The members of a roster that have said they can stand by themselves with these people."""
-        said = self.state.connection.execute(
-            "select site from standings where rows = ? and members = ? and alone = 1", (rows, members)
-        )
-        return {str(row[0]) for row in said}
-
     # --- terms and replies -------------------------------------------------------------------------------------------
 
     def _thresholds(self, permit: Permit) -> Thresholds:
@@ -440,10 +353,6 @@ class Site:
 def _context(round_: Round, number: int) -> str:
     """The name of one round of one analysis under one roster: what one mask is for."""
     return digest(f"{round_.run} {round_.attempt} {round_.roster} {round_.analysis} {number}".encode())
-
-
-def _names(roster: Roster) -> str:
-    return " ".join(member.site for member in roster.members)
 
 
 def _join(answered: Answered) -> bytes:

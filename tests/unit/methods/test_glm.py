@@ -640,3 +640,71 @@ def test_a_step_that_overshoots_is_halved() -> None:
     method = GLM(outcome="y", predictors=["x"], family="poisson", intercept=False)
     output = run_frame(method, frame, schema_of(x=FLOAT, y=INT))
     assert_equal(output, oracle("poisson", frame.y, frame[["x"]]), 1e-9)
+
+
+# Numbers that tell a few people apart.
+
+
+def withheld(method: GLM, frame: pd.DataFrame) -> bool:
+    output = publish(run_frame(method, frame, SCHEMA, adder=masked, thresholds=SHIPPED), SHIPPED, "glm", 1)
+    assert bool(output.suppressed) == all(value is None for row in output.tables[0].rows for value in row[1:])
+    return bool(output.suppressed)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 2.0), (-3.0, 7e5), (1e6, 1e6 + 1)])
+@pytest.mark.parametrize(("people", "hidden"), [(1, True), (9, True), (10, False), (400, False)])
+@pytest.mark.parametrize("part", ["income", "cost"])
+def test_a_number_with_two_values_obeys_the_rule_on_cells(
+    low: float, high: float, people: int, hidden: bool, part: str
+) -> None:
+    frame = simulated(seed=60)
+    frame[part] = np.where(np.arange(N) < people, high, low)
+    assert withheld(GLM(outcome="cost", predictors=["age", "income"], family="gaussian"), frame) == hidden
+
+
+def test_a_number_with_two_values_is_judged_by_outcome() -> None:
+    frame = simulated(seed=61)
+    frame["income"] = np.where(frame.died & (np.arange(N) < 100), 2.0, 1.0)
+    method = GLM(outcome="died", predictors=["age", "income"], family="binomial")
+    frame.loc[frame.index[(frame.income == 1.0) & ~frame.died][:5], "income"] = 2.0
+    assert withheld(method, frame)
+    frame.loc[frame.index[(frame.income == 1.0) & ~frame.died][:5], "income"] = 2.0
+    assert not withheld(method, frame)
+
+
+def test_one_person_so_far_out_that_nobody_else_matters_is_a_group_of_one() -> None:
+    frame = simulated(seed=62)
+    method = GLM(outcome="cost", predictors=["age", "dose"], family="gaussian")
+    assert not withheld(method, frame)
+    frame.loc[17, "dose"] = 1.0
+    assert withheld(method, frame)
+
+
+def test_numbers_of_every_usual_spread_are_fitted() -> None:
+    frame = simulated(seed=63)
+    rng = np.random.default_rng(63)
+    for values in (rng.lognormal(0, 2, N), rng.integers(0, 3, N), rng.exponential(size=N), rng.uniform(size=N)):
+        assert not withheld(GLM(outcome="cost", predictors=["age", "dose"], family="gaussian"), frame.assign(dose=values))
+
+
+def test_weights_that_single_people_out_withhold_a_fit() -> None:
+    frame = simulated(seed=64)
+    method = GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight")
+    assert not withheld(method, frame)
+    frame.loc[17, "weight"] = 1e9
+    assert withheld(method, frame)
+
+
+def test_a_count_that_few_people_have_is_withheld() -> None:
+    frame = simulated(seed=65)
+    frame["visits"] = np.where(np.arange(N) < 9, 3, 0)
+    assert withheld(GLM(outcome="visits", predictors=[], family="poisson"), frame)
+
+
+def test_a_site_counts_the_people_that_its_weights_leave() -> None:
+    frame = simulated(seed=66)
+    method = GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight")
+    kish = frame.weight.sum() ** 2 / (frame.weight**2).sum()
+    assert pass_at_zero(method, frame).rows == int(kish)
+    frame.loc[17, "weight"] = 1e9
+    assert pass_at_zero(method, frame).rows == 1

@@ -21,8 +21,8 @@ class Cells:
     """Counts, over the blocks of a table, of the groups that the estimates of a model tell apart.
 
     They are: the classes of a yes/no outcome; for each set of categories that a term joins, their joint
-    levels, by outcome; for each number, the people for whom it is not nought, by outcome (a number that is
-    nought for all but a few tells those few apart).
+    levels, by outcome; for each number, an outcome among them, the people for whom it is not nought, by outcome (a
+    number that is nought for all but a few tells those few apart).
     """
 
     def __init__(self, model: Model) -> None:
@@ -33,8 +33,14 @@ class Cells:
             self._add("outcome", by)
         for names in model.design.factor_sets():
             self._add(table_name(names), (*(Dimension(n, model.design.factors[n]) for n in names), *by))
-        for name in model.design.numbers:
+        for name in self.numbers:
             self._add(nonzero_name(name), by)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers of the design, and an outcome that is one."""
+        own = () if self.model.family.binary else (self.model.outcome,)
+        return (*self.model.design.numbers, *own)
 
     def _add(self, name: str, dimensions: tuple[Dimension, ...]) -> None:
         self.parts[name] = dimensions, np.zeros([len(d.levels) for d in dimensions], dtype=np.int64)
@@ -48,7 +54,7 @@ class Cells:
             self._count("outcome", outcome)
         for names in design.factor_sets():
             self._count(table_name(names), [*(people.arrays[name] for name in names), *outcome])
-        for name in design.numbers:
+        for name in self.numbers:
             there = people.arrays[name] != 0.0
             counts = self.parts[nonzero_name(name)][1]
             if event is None:

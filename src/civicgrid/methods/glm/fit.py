@@ -72,12 +72,11 @@ class Pass:
 Rounds = Generator[Ask, Combined, Fit]
 
 
-def newton(model: Model, survey: Survey) -> Rounds:
-    """Passes until the coefficients stand still, from the fit with nothing but an intercept."""
+def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
+    """Passes until the coefficients stand still, from that of the fit with nothing but an intercept."""
     names, size = model.design.names, model.design.size
     beta = survey.start()
-    current = Pass.of((yield survey.place(beta).ask())["pass"], size)
-    first = current
+    first = current = Pass.of(received["pass"], size)
     _check_rank(first.information, names)
     steps, passes = 0, 1
     while True:

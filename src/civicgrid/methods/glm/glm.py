@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
 from civicgrid.methods.glm.fit import Fit, newton
 from civicgrid.methods.glm.model import Model
+from civicgrid.methods.glm.moments import effective_people, told_apart
 from civicgrid.methods.glm.site import one_pass, spread, survey
 from civicgrid.methods.glm.survey import Survey, survey_of, totals_of
 from civicgrid.methods.glm.terms import Term, as_terms
@@ -149,7 +151,14 @@ class GLM(Method):
         if model_refusal(people, model.design.size, cells, thresholds):
             return self._withheld(model, people, cells)
         surveyed = yield from survey_of(model, received, thresholds.min_cell)
-        fit = yield from newton(model, surveyed)
+        received = yield surveyed.first()
+        weight_size = surveyed.place(surveyed.start()).weight_size
+        effective = effective_people(received, surveyed.totals["weight"], weight_size)
+        cells = np.concatenate([cells, told_apart(model, received, people)])
+        people = min(people, round(effective)) if self.weights else people
+        if model_refusal(people, model.design.size, cells, thresholds):
+            return self._withheld(model, people, cells)
+        fit = yield from newton(model, replace(surveyed, cells=cells), received)
         return self._output(model, surveyed, fit)
 
     def _withheld(self, model: Model, people: int, cells: IntArray) -> RawOutput:

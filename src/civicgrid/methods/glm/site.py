@@ -16,6 +16,7 @@ from civicgrid.errors import PlanError
 from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
 from civicgrid.methods.glm.model import Model
+from civicgrid.methods.glm.moments import Moments
 from civicgrid.methods.method import BLOCK, Ask
 from civicgrid.query.table import Table
 
@@ -126,29 +127,40 @@ class Place:
 
 
 def one_pass(model: Model, table: Table, ask: Ask) -> Share:
-    """Each further round: the sums that one Newton step needs."""
+    """Each further round: the sums that one Newton step needs, with the moments of the numbers where the Ask has means."""
     place = Place.read(ask, model)
     size = model.design.size
     centre = dict(zip(model.measured, place.centre, strict=True))
+    moments = None
+    if "means" in ask.arrays:
+        moments = Moments(model, _read(ask, "means", len(model.measured)), place.size, place.weight_size)
     shift = centre[model.outcome] if model.family.estimated_dispersion else 0.0
     filler = Filler(model.design, centre, BLOCK)
     scratch = np.empty((size, _PIECE))
+    weight = np.zeros(2)
     score, information, deviance, used = np.zeros(size), np.zeros((size, size)), 0.0, 0
     for people in model.people(table):
         if not people.count:
             continue
         used += people.count
+        if moments is not None:
+            moments.count(people)
         design = filler.fill([people.arrays[name] for name in model.design.sources], people.count)
         eta = place.beta @ design
         if (offset := people.number(model.offset)) is not None:
             eta += offset
         y = model.response(people) - shift if shift else model.response(people)
-        residual, variance, part = model.family.working(y, eta, people.number(model.weights))
+        if (weights := people.number(model.weights)) is not None:
+            weight += weights.sum(), weights @ weights
+        residual, variance, part = model.family.working(y, eta, weights)
         deviance += part
         score += design @ residual
         _add_information(information, design, variance, scratch)
     values = np.concatenate([score, information[np.triu_indices(size)], [deviance, float(used)]])
-    return (ModelSums("pass", values, place.exponents(model), used, size, evidence(model, table)),)
+    # Weights leave fewer people in effect, and those are what the rules count.
+    rows = int(weight[0] ** 2 / weight[1]) if weight[1] > 0.0 else used
+    sums = ModelSums("pass", values, place.exponents(model), rows, size, evidence(model, table))
+    return (sums,) if moments is None else (sums, moments.part())
 
 
 def _add_information(total: FloatArray, design: FloatArray, variance: FloatArray | None, scratch: FloatArray) -> None:

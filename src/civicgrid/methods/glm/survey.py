@@ -19,7 +19,7 @@ from civicgrid.methods.method import Ask
 
 @dataclass(frozen=True)
 class Survey:
-    """The survey of all sites together. `centres` and `sizes` are by number; `cells` are those that every
+    """The survey of all sites together. `means`, `centres` and `sizes` are by number; `cells` are those that every
     site showed.
     """
 
@@ -28,6 +28,7 @@ class Survey:
     used: int
     dropped: int | None
     cells: IntArray
+    means: dict[str, float]
     centres: dict[str, float]
     sizes: dict[str, int]
 
@@ -46,6 +47,12 @@ class Survey:
             below = self.totals["exposure" if exposed and not self.model.family.binary else "weight"]
             beta[0] = self.model.family.start(self.totals["outcome"] / below)
         return beta
+
+    def first(self) -> Ask:
+        """The first pass, from the fit with nothing but an intercept, with the moments of the numbers."""
+        ask = self.place(self.start()).ask()
+        means = np.array([self.means[name] for name in self.model.measured], dtype=np.float64)
+        return Ask(ask.step, {**ask.arrays, "means": means}, ask.values)
 
     def place(self, beta: FloatArray) -> Place:
         """Where a pass with these coefficients is evaluated."""
@@ -77,10 +84,11 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
     check_cells(model, received)
     people = totals["people"]
     places = np.asarray(received["places"].values, dtype=np.float64)[0].reshape(-1, 2) / people
-    centres, spreads = {}, {}
+    means, centres, spreads = {}, {}, {}
     for name, (mean, away) in zip(model.measured, places, strict=True):
         free = _can_be_centred(model, name)
-        centres[name] = model.middle(name) + float(mean) if free else 0.0
+        means[name] = model.middle(name) + float(mean)
+        centres[name] = means[name] if free else 0.0
         spreads[name] = float(away)
     # The middle is close enough to the mean for the distance from it to be the spread; else the spread is
     # asked for.
@@ -98,6 +106,7 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
         round(people),
         int(dropped.values) if dropped.complete else None,
         shown_cells(model, received),
+        means,
         centres,
         {name: _power(value) for name, value in spreads.items()},
     )

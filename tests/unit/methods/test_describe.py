@@ -308,3 +308,16 @@ def test_a_round_that_is_not_of_the_method_is_refused() -> None:
         method.site(table, Ask("refine", {"means": np.zeros((3, 1))}))
     with pytest.raises(PlanError, match="size for each number"):
         method.site(table, Ask("refine", {"means": np.zeros((1, 1))}))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 2), (7, 8)])
+@pytest.mark.parametrize(("people", "shown"), [(1, False), (9, False), (10, True), (1000, True)])
+def test_a_yes_or_no_coded_as_a_number_is_shown_only_if_both_have_enough_people(
+    low: int, high: int, people: int, shown: bool
+) -> None:
+    frame = pd.DataFrame({"visits": np.where(np.arange(2000) < people, high, low), "drug": ["a", "b"] * 1000})
+    frame["drug"] = frame.drug.where(np.arange(2000) >= people, "a")
+    for by in (None, "drug"):
+        output = run_frame(Describe(columns=["visits"], by=by), frame, schema_of(visits=INT, drug=category("a", "b")))
+        table = publish(output, Thresholds(), "describe", 1).tables[0]
+        assert [row[-1 if by is None else 2] is not None for row in table.rows][-1] == shown

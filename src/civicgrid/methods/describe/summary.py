@@ -24,10 +24,14 @@ REFINEMENTS = 3
 class Summary:
     """Numbers by (group, number), the groups followed by all together where there are several; counts by
     variable.
+
+    `support` is how many people a statistic rests on: those with a value, but where the values lie in two places, as
+    a yes/no column coded as a number does, those in the rarer one, since the mean gives their number away.
     """
 
     groups: tuple[str, ...]
     people: IntArray
+    support: IntArray
     mean: FloatArray
     sd: FloatArray
     quantiles: dict[tuple[int, int], list[Quantile]]
@@ -47,7 +51,8 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
     ungrouped = received.get("no group")
     if not numbers:
         empty = np.zeros((len(groups), 0))
-        return Summary(groups, empty.astype(np.int64), empty, empty, {}, counts, ungrouped)
+        none = empty.astype(np.int64)
+        return Summary(groups, none, none, empty, empty, {}, counts, ungrouped)
 
     sums = np.asarray(received["sums"].values, dtype=np.float64).reshape(len(layout.groups.levels), -1, SUMS)
     people, away = sums[:, :, 0], sums[:, :, 1]
@@ -57,6 +62,7 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         mean = away / people
         size = sums[:, :, 2].sum(axis=0) / people.sum(axis=0)
     below = {name: _below(received[histogram_name(name)], edges[name]) for name in numbers}
+    rarer = np.stack([_rarer(received[histogram_name(name)]) for name in numbers], axis=1)
     known = np.nan_to_num(mean) + layout.middles()
     arrays = {"means": known, "sizes": _sizes(size)}
     about = np.zeros((*people.shape, 2))
@@ -92,11 +98,25 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         for group in range(len(groups))
     }
     whole = people.round().astype(np.int64)
-    return Summary(groups, whole, whole_mean, sd, quantiles, counts, ungrouped)
+    support = np.minimum(whole, rarer)
+    return Summary(groups, whole, support, whole_mean, sd, quantiles, counts, ungrouped)
 
 
 def _edge_arrays(layout: Layout, edges: dict[str, FloatArray]) -> dict[str, FloatArray]:
     return {f"edges {index}": edges[name] for index, name in enumerate(layout.numbers) if name in edges}
+
+
+def _rarer(histogram: Received) -> IntArray:
+    """By group, and all together where there are several: how many people are in the rarer of two occupied bins.
+
+    With one bin, or three and more, everybody; so too where a site merged bins, having judged them itself.
+    """
+    bins = np.asarray(histogram.values, dtype=np.int64)
+    rows = bins if len(bins) == 1 else np.vstack([bins, bins.sum(axis=0)])
+    exact = histogram.low is None or np.array_equal(histogram.low, np.asarray(histogram.high))
+    two = exact & ((rows > 0).sum(axis=1) == 2)
+    rarer = np.where(rows > 0, rows, UNKNOWN).min(axis=1)
+    return np.asarray(np.where(two, rarer, UNKNOWN), dtype=np.int64)
 
 
 def _sizes(size: FloatArray) -> IntArray:

@@ -63,7 +63,7 @@ def _numbers(layout: Layout, summary: Summary) -> Measures:
             groups.append(label)
             values.append(line)
             bounds.append(off)
-            support.append([summary.people[group, index]] * len(line))
+            support.append([summary.support[group, index]] * len(line))
     return Measures(
         "numbers",
         f"Numbers by {layout.by}" if grouped else "Numbers",

@@ -95,6 +95,8 @@ def _open(share: Share, thresholds: Thresholds) -> bytes:
             parts.append([*_head(part), _raw(low), _raw(high)])
         else:
             sums = rules.open_sums(part, thresholds) if isinstance(part, Sums) else rules.open_model(part, thresholds)
+            if sums is not None and not np.isfinite(sums).all():
+                raise Withheld(Code.FAILED, f"{part.name} holds a number that is not finite")
             if sums is None:
                 raise Withheld(Code.DISCLOSURE, f"{part.name} does not pass alone")
             shown = True

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from civicgrid.disclosure.shapes import FloatArray
+from civicgrid.methods.bounds import all_within, within
 from civicgrid.methods.method import blocks
 from civicgrid.query.table import Table
 from civicgrid.query.types import ColumnType, Schema
@@ -52,23 +53,24 @@ class People:
 def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator[People]:
     """Block after block of the people with a value in all the columns.
 
-    Missing are nulls, numbers that are not finite, and codes of no level. A table in which nothing was missing is not
-    searched again in the next round.
+    Missing are nulls, numbers that are not finite or lie beyond reach (`bounds`), and codes of no level. A table in
+    which nothing was missing is not searched again in the next round.
     """
     if columns in table.whole:
         for arrays in blocks(table, columns):
             yield People(dict(zip(columns, arrays, strict=True)), len(arrays[0]), 0)
         return
     missing = 0
-    levels = [len(schema[name].levels) if schema[name].kind == "category" else None for name in columns]
+    types = [schema[name] for name in columns]
     for arrays in blocks(table, columns):
         people = len(arrays[0])
-        if all(_whole(array, size) for array, size in zip(arrays, levels, strict=True)):
+        if all(_whole(array, kind) for array, kind in zip(arrays, types, strict=True)):
             yield People(dict(zip(columns, arrays, strict=True)), people, 0)
             continue
         keep = np.ones(people, dtype=bool)
-        for array, size in zip(arrays, levels, strict=True):
-            keep &= np.isfinite(array) if size is None else (array >= 0) & (array < size)
+        for array, kind in zip(arrays, types, strict=True):
+            category = kind.kind == "category"
+            keep &= (array >= 0) & (array < len(kind.levels)) if category else within(array, kind)
         kept = int(np.count_nonzero(keep))
         missing += people - kept
         yield People({name: a[keep] for name, a in zip(columns, arrays, strict=True)}, kept, people - kept)
@@ -76,15 +78,13 @@ def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator
         table.whole.add(columns)
 
 
-def _whole(array: Array, levels: int | None) -> bool:
-    """Whether nothing is missing. A sum of squares is finite only if every number is, and is one fast
-    pass.
-    """
+def _whole(array: Array, column: ColumnType) -> bool:
+    """Whether nothing is missing."""
     if not len(array):
         return True
-    if levels is None:
-        return bool(np.isfinite(array @ array))
-    return bool(array.min() >= 0 and array.max() < levels)
+    if column.kind != "category":
+        return all_within(array, column)
+    return bool(array.min() >= 0 and array.max() < len(column.levels))
 
 
 def as_tuple(given: Any) -> Any:

@@ -321,3 +321,31 @@ def test_a_yes_or_no_coded_as_a_number_is_shown_only_if_both_have_enough_people(
         output = run_frame(Describe(columns=["visits"], by=by), frame, schema_of(visits=INT, drug=category("a", "b")))
         table = publish(output, Thresholds(), "describe", 1).tables[0]
         assert [row[-1 if by is None else 2] is not None for row in table.rows][-1] == shown
+
+
+@pytest.mark.parametrize("value", [1e16, 1e30, 1e300, -1e200, 1e14, 1e9])
+@pytest.mark.parametrize("column", ["income", "bmi"])
+def test_no_site_refuses_over_one_number(column: str, value: float) -> None:
+    frame = simulated(seed=20)
+    frame[column] = frame[column].fillna(1.0)
+    frame.loc[17, column] = value
+    output = run_frame(Describe(columns=[column]), frame, SCHEMA, adder=masked)
+    missing = abs(value) > 2.0**50 or (column == "bmi" and abs(value) > 2.0**26)
+    assert counted(output, column).tolist() == [len(frame) - missing, missing]
+    if missing:
+        rest = frame[column].drop(17)
+        np.testing.assert_allclose(numbers(output).values[0, :2], [rest.mean(), rest.std()], rtol=1e-9)
+
+
+def test_small_units_lose_nothing_to_the_fixed_point() -> None:
+    frame = simulated(seed=21)
+    frame["income"] = 1.5e-11 + 3e-12 * np.random.default_rng(21).normal(size=len(frame))
+    block = numbers(run_frame(Describe(columns=["income"]), frame, SCHEMA, adder=masked))
+    np.testing.assert_allclose(block.values[0, :2], [frame.income.mean(), frame.income.std()], rtol=1e-9)
+
+
+def test_a_hub_may_not_ask_for_squares_in_sizes_that_overflow() -> None:
+    method = Describe(columns=["bmi"])
+    arrays = {"means": np.zeros((1, 1)), "sizes": np.array([-200])}
+    with pytest.raises(PlanError, match="sizes that the declared ranges allow"):
+        method.site(table_of(simulated(50), SCHEMA), Ask("refine", arrays))

@@ -158,7 +158,7 @@ def test_the_unit_of_the_outcome_makes_no_difference(unit: float) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e12])
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e9])
 def test_the_unit_of_the_weights_makes_no_difference_to_the_estimates(family: str, unit: float) -> None:
     frame = simulated(seed=33)
     frame["weight"] *= unit
@@ -708,3 +708,48 @@ def test_a_site_counts_the_people_that_its_weights_leave() -> None:
     assert pass_at_zero(method, frame).rows == int(kish)
     frame.loc[17, "weight"] = 1e9
     assert pass_at_zero(method, frame).rows == 1
+
+
+# Numbers that would outgrow a masked sum.
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("value", [1e16, 1e30, 1e300, -1e200])
+@pytest.mark.parametrize("part", ["income", "weight", "visits", "log_years"])
+def test_a_number_beyond_reach_is_missing_and_no_site_refuses_over_it(family: str, value: float, part: str) -> None:
+    frame = simulated(seed=70).astype({"visits": float})
+    schema = schema_of(**{c.name: FLOAT if c.name == "visits" else c.type for c in SCHEMA.columns})
+    frame.loc[17, part] = value
+    outcome = FAMILIES[family]
+    method = GLM(outcome=outcome, predictors=["age", "income"], family=family, offset="log_years", weights="weight")
+    whole = frame.drop(17) if part in ("income", "weight", "log_years", outcome) else frame
+    output = run_frame(method, frame, schema, adder=masked)
+    assert output.counts["people_dropped"] == N - len(whole)
+    plain = estimates(run_frame(method, whole, schema)).values
+    np.testing.assert_allclose(estimates(output).values, plain, rtol=1e-7, atol=1e-300)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("value", [1e9, 1e12, 1e15, 6e10])
+@pytest.mark.parametrize("part", ["income", "weight", "visits", "cost"])
+def test_one_person_within_reach_makes_no_site_refuse(family: str, value: float, part: str) -> None:
+    frame = simulated(seed=71).astype({"visits": float})
+    schema = schema_of(**{c.name: FLOAT if c.name == "visits" else c.type for c in SCHEMA.columns})
+    frame.loc[17, part] = value
+    method = GLM(outcome=FAMILIES[family], predictors=["age", poly("income", 2)], family=family, weights="weight")
+    try:
+        run_frame(method, frame, schema, adder=masked)
+    except FitError as error:
+        assert "settle" in str(error) or "finite value" in str(error) or "collinear" in str(error)
+
+
+def test_a_hub_may_not_ask_in_sizes_that_overflow() -> None:
+    method = GLM(outcome="cost", predictors=["age"], family="gaussian")
+    table = table_of(simulated(50), SCHEMA)
+    for size in ((-60, 9), (4, -300)):
+        arrays = {"beta": np.zeros(2), "centre": np.zeros(2), "size": np.array(size)}
+        with pytest.raises(PlanError, match="public sizes"):
+            method.site(table, Ask("pass", arrays, {"weight_size": 0}))
+    arrays = {"beta": np.zeros(2), "centre": np.zeros(2), "size": np.array((4, 9))}
+    with pytest.raises(PlanError, match="public sizes"):
+        method.site(table, Ask("pass", arrays, {"weight_size": -100}))

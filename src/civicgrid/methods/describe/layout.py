@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from civicgrid.disclosure.shapes import Dimension, FloatArray, IntArray
+from civicgrid.methods.bounds import magnitude, middle
 from civicgrid.methods.people import levels_of
 from civicgrid.query.types import Schema
 
@@ -53,16 +54,11 @@ class Layout:
 
     def middles(self) -> FloatArray:
         """The middle of each number's declared range, or nought."""
-        return np.array([(low + high) / 2 for low, high in self._ranges()], dtype=np.float64)
+        return np.array([middle(self.schema[name]) for name in self.numbers], dtype=np.float64)
 
     def magnitudes(self) -> IntArray:
-        """Half of each number's declared range as a power of two; without one 0."""
-        halves = [(high - low) / 2 or 1.0 for low, high in self._ranges()]
-        return np.ceil(np.log2(np.array(halves, dtype=np.float64))).astype(np.int64)
-
-    def _ranges(self) -> list[tuple[float, float]]:
-        columns = [self.schema[name] for name in self.numbers]
-        return [(0.0 if c.low is None else c.low, 0.0 if c.high is None else c.high) for c in columns]
+        """The public size of each number's distance from the middle, as a power of two."""
+        return np.array([magnitude(self.schema[name]) for name in self.numbers], dtype=np.int64)
 
 
 def counts_name(variable: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, Part, Share, Sums
 from civicgrid.errors import PlanError
+from civicgrid.methods.bounds import all_within, smallest_size, within
 from civicgrid.methods.describe.layout import Layout, counts_name, histogram_name
 from civicgrid.methods.describe.quantiles import MAX_EDGES
 from civicgrid.methods.method import Array, Ask, blocks
@@ -77,6 +78,9 @@ def refine(layout: Layout, table: Table, ask: Ask) -> Share:
         sizes = np.asarray(ask.arrays.get("sizes"))
         if sizes.shape != (len(numbers),):
             raise PlanError("Expected a size for each number; they did not come so.")
+        least = np.array([2 * smallest_size(layout.schema[name]) - 30 for name in numbers])
+        if (sizes < least).any() or (np.abs(sizes) > 900).any():
+            raise PlanError("Expected sizes that the declared ranges allow; others came. Nothing was added up.")
         exponents = np.stack([sizes // 2, sizes], axis=1).reshape(-1).astype(np.int64)
         parts.append(Sums("squares", squares, np.repeat(people, 2, axis=1), exponents, layout.groups))
     return (*parts, *histograms.parts())
@@ -88,12 +92,21 @@ def _by_group(layout: Layout, table: Table) -> Iterator[tuple[Mapping[str, Array
     for arrays in blocks(table, layout.columns):
         people = len(arrays[0])
         if layout.by is None:
-            yield dict(zip(layout.variables, arrays, strict=True)), np.zeros(people, dtype=np.intp), 0
+            yield _described(layout, arrays), np.zeros(people, dtype=np.intp), 0
             continue
         code = _codes(arrays[-1], groups, number=False)
         kept = code < groups
-        described = {name: array[kept] for name, array in zip(layout.variables, arrays[:-1], strict=True)}
-        yield described, code[kept], people - int(np.count_nonzero(kept))
+        yield _described(layout, [array[kept] for array in arrays[:-1]]), code[kept], people - int(np.count_nonzero(kept))
+
+
+def _described(layout: Layout, arrays: Sequence[Array]) -> dict[str, Array]:
+    """The described columns by name, numbers beyond reach as missing."""
+    found = dict(zip(layout.variables, arrays, strict=True))
+    for name in layout.numbers:
+        column = layout.schema[name]
+        if not all_within(found[name], column):
+            found[name] = np.where(within(found[name], column), found[name], np.nan)
+    return found
 
 
 def _codes(array: Array, levels: int, number: bool) -> Array:

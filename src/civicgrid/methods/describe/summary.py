@@ -64,7 +64,7 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
     below = {name: _below(received[histogram_name(name)], edges[name]) for name in numbers}
     rarer = np.stack([_rarer(received[histogram_name(name)]) for name in numbers], axis=1)
     known = np.nan_to_num(mean) + layout.middles()
-    arrays = {"means": known, "sizes": _sizes(size)}
+    arrays = {"means": known, "sizes": _sizes(size, people.sum(axis=0))}
     about = np.zeros((*people.shape, 2))
     for _ in range(REFINEMENTS):
         edges = {
@@ -80,6 +80,7 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         for name, closer in edges.items():
             further = _below(received[histogram_name(name)], closer)
             below[name] = [old.joined(new) for old, new in zip(below[name], further, strict=True)]
+    mean = mean + np.nan_to_num(about[:, :, 0] / np.maximum(people, 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         # The rounding of the means that the distances are from, taken out again (Chan, Golub and LeVeque
         # 1983).
@@ -119,12 +120,13 @@ def _rarer(histogram: Received) -> IntArray:
     return np.asarray(np.where(two, rarer, UNKNOWN), dtype=np.int64)
 
 
-def _sizes(size: FloatArray) -> IntArray:
-    """The public sizes of the sums of squares: room for a billion people far out, and 90 bits below the
-    square of the typical distance from the middle of the range.
+def _sizes(size: FloatArray, people: FloatArray) -> IntArray:
+    """The public sizes of the sums of squares: room for one person who makes the whole typical distance from the middle
+    of the range, and up to 90 bits below its square.
     """
-    logs = np.log2(np.where(np.isfinite(size) & (size > 0), size, 1.0))
-    return np.asarray(np.clip(2 * np.ceil(logs) - 30, -900, 900), dtype=np.int64)
+    logs = np.ceil(np.log2(np.where(np.isfinite(size) & (size > 0), size, 1.0)))
+    room = 2 * np.ceil(np.log2(2 * np.maximum(people, 1.0))) + 14 - 66
+    return np.asarray(np.clip(2 * logs + np.maximum(room, -30), -900, 900), dtype=np.int64)
 
 
 def _below(received: Received, edges: FloatArray) -> list[Below]:

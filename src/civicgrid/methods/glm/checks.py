@@ -28,10 +28,10 @@ def check_people(model: Model, received: Combined, totals: dict[str, float], few
     """
     invalid = received["invalid"]
     if invalid.complete and int(invalid.values) >= max(fewest, _FEW):
-        weights = f" and every weight in {model.weights!r} to be greater than 0" if model.weights else ""
+        weights = f" and every weight in {model.weights!r} to be greater than 0 (and at most 2^33)" if model.weights else ""
         raise FitError(
             f"Expected every {model.outcome!r} to be {model.family.outcomes} in a {model.family.words}{weights}; some "
-            "are not. Look at how the column is made, or leave those people out."
+            "are not, or are too large to add up. Look at how the column is made, or leave those people out."
         )
     columns = ", ".join(model.columns)
     if totals["people"] < 1:

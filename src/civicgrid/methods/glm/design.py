@@ -116,6 +116,10 @@ class Design:
             [sum(power * spread[name] for name, power in column.numbers) for column in self.columns], dtype=np.int64
         )
 
+    def degrees(self) -> npt.NDArray[np.int64]:
+        """How many numbers are multiplied in each design column."""
+        return np.array([sum(power for _, power in column.numbers) for column in self.columns], dtype=np.int64)
+
     def raw(self, centre: Mapping[str, float]) -> FloatArray:
         """The matrix that turns coefficients on centred numbers into coefficients on the numbers as they are.
 

@@ -21,6 +21,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 FamilyName = Literal["binomial", "gaussian", "poisson"]
 
+LARGEST_COUNT = 2.0**36
+"""A greater count, or count times weight, cannot be: its logarithms and products would outgrow the masked sums."""
+
 _GROUP = 64
 _LARGEST_ETA = 30.0
 
@@ -157,7 +160,7 @@ class Poisson(Family):
         return residual * weights, mean * weights, deviance
 
     def possible(self, y: FloatArray) -> BoolArray | None:
-        return np.asarray(y >= 0.0)
+        return np.asarray((y >= 0.0) & (y <= LARGEST_COUNT))
 
     def saturated(self, y: FloatArray, weights: FloatArray | None) -> float:
         return _total(xlogy(y, y) - y - gammaln(y + 1.0), weights)

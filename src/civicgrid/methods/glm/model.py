@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from civicgrid.disclosure.shapes import FloatArray
+from civicgrid.methods.bounds import magnitude, middle
 from civicgrid.methods.glm.design import Design
-from civicgrid.methods.glm.family import Family
+from civicgrid.methods.glm.family import LARGEST_COUNT, Family
 from civicgrid.methods.people import People, complete
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
+
+LARGEST_WEIGHT = 2.0**33
+"""A greater weight counts as impossible: with the bounds on numbers and counts, every total of the survey fits."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,11 @@ class Model:
 
     def middle(self, name: str) -> float:
         """The middle of a number's declared range; nought without one."""
-        column = self.schema[name]
-        return 0.0 if column.low is None or column.high is None else (column.low + column.high) / 2
+        return middle(self.schema[name])
 
     def magnitude(self, name: str) -> int:
-        """Half the declared range as a power of two. Without one 0: a masked sum keeps 60 bits below and
-        66 above.
-        """
-        column = self.schema[name]
-        if column.low is None or column.high is None:
-            return 0
-        return int(np.ceil(np.log2((column.high - column.low) / 2)))
+        """The public size of a number's distance from the middle, as a power of two."""
+        return magnitude(self.schema[name])
 
     def people(self, table: Table) -> Iterator[People]:
         """Block after block of the people that a fit can use: nothing missing, an outcome that the family can have, a
@@ -62,10 +60,14 @@ class Model:
         would tell that person's value.
         """
         for people in complete(table, self.columns, self.schema):
-            keep = self.family.possible(self.response(people))
+            y = self.response(people)
+            keep = self.family.possible(y)
             weights = people.number(self.weights)
             if weights is not None:
-                keep = weights > 0.0 if keep is None else keep & (weights > 0.0)
+                usable = (weights > 0.0) & (weights <= LARGEST_WEIGHT)
+                if self.family.counts:
+                    usable &= weights * y <= LARGEST_COUNT
+                keep = usable if keep is None else keep & usable
             yield people if keep is None or keep.all() else people.only(keep)
 
     def response(self, people: People) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, IntArray, ModelSums, Share, Sums
 from civicgrid.errors import PlanError
+from civicgrid.methods.bounds import smallest_size
 from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
 from civicgrid.methods.glm.model import Model
@@ -28,6 +29,17 @@ TOTALS = ("people", "weight", "outcome", "exposure", "saturated", "unvarying")
 """What the survey adds up beside the numbers: people; weights; weighted outcome; weights by exp(offset);
 the saturated log-likelihood; and whether the outcome has but one value here.
 """
+
+
+TOTAL_SIZES = [0, 0, 2, 9, 7, 0]
+"""Their public sizes as powers of two: each holds the most that `bounds`, `LARGEST_COUNT` and `LARGEST_WEIGHT` allow,
+from four thousand million people.
+"""
+
+_LARGEST_EXPOSURE = 2.0**43
+
+_LEAST_WEIGHT_SIZE = -60
+"""Smaller mean weights are lost in the survey."""
 
 
 def survey(model: Model, table: Table) -> Share:
@@ -55,7 +67,7 @@ def survey(model: Model, table: Table) -> Share:
         _count("used", used),
         _count("dropped", dropped),
         _count("invalid", invalid),
-        _sums("totals", totals, used, [0] * len(TOTALS)),
+        _sums("totals", totals, used, TOTAL_SIZES),
         _sums("places", places.ravel(), used, sizes),
         *cells.counts(),
     )
@@ -63,9 +75,13 @@ def survey(model: Model, table: Table) -> Share:
 
 def _totals(model: Model, y: FloatArray, offset: FloatArray | None, weights: FloatArray | None) -> FloatArray:
     whole = np.ones(len(y)) if weights is None else weights
-    exposure = 0.0 if offset is None else float(whole @ np.exp(np.minimum(offset, 30.0)))
+    exposure = 0.0
+    if offset is not None:
+        exposure = float(np.minimum(whole * np.exp(np.minimum(offset, 30.0)), _LARGEST_EXPOSURE).sum())
     saturated = model.family.saturated(y, weights)
-    return np.array([len(y), whole.sum(), whole @ y, exposure, saturated, 0.0])
+    # A linear regression starts at nought and needs no mean.
+    outcome = 0.0 if model.family.estimated_dispersion else whole @ y
+    return np.array([len(y), whole.sum(), outcome, exposure, saturated, 0.0])
 
 
 def _count(name: str, value: int) -> Counts:
@@ -105,11 +121,16 @@ class Place:
     @classmethod
     def read(cls, ask: Ask, model: Model) -> Place:
         size = _read(ask, "size", len(model.measured))
+        weight_size = int(ask.values.get("weight_size", 0))
+        least = [smallest_size(model.schema[name]) for name in model.measured]
+        weights = weight_size == 0 if model.weights is None else weight_size >= _LEAST_WEIGHT_SIZE
+        if (size < least).any() or not weights:
+            raise PlanError("Expected public sizes that the declared ranges allow; smaller ones came. Nothing was sent.")
         return cls(
             _read(ask, "beta", model.design.size),
             _read(ask, "centre", len(model.measured)),
             size.astype(np.int64),
-            int(ask.values.get("weight_size", 0)),
+            weight_size,
         )
 
     def exponents(self, model: Model) -> IntArray:
@@ -117,13 +138,25 @@ class Place:
         people.
         """
         spread = dict(zip(model.measured, (int(s) for s in self.size), strict=True))
-        columns = model.design.sizes(spread)
-        outcome = spread[model.outcome] if model.family.estimated_dispersion else 0
+        columns, degrees = model.design.sizes(spread), model.design.degrees()
+        own = model.family.estimated_dispersion
+        outcome = spread[model.outcome] if own else 0
         extra = model.family.size + self.weight_size
         upper = np.triu_indices(len(columns))
         information = columns[upper[0]] + columns[upper[1]] + extra
-        sizes = [columns + outcome + extra, information, np.array([2 * outcome + extra, 0])]
-        return np.asarray(np.clip(np.concatenate(sizes), -900, 900), dtype=np.int64)
+        sizes = np.concatenate([columns + outcome + extra, information, np.array([2 * outcome + extra, 0])])
+        factors = np.concatenate([degrees + own, degrees[upper[0]] + degrees[upper[1]], np.array([2 * own, 0])])
+        factors[:-1] += model.weights is not None
+        return np.asarray(np.clip(sizes + _room(factors, model.family.size), -900, 900), dtype=np.int64)
+
+
+def _room(factors: IntArray, there: int) -> IntArray:
+    """What a sum of products of so many numbers needs beside its size and the room already there, as a power of two.
+
+    A number is at most as many of its mean sizes from the centre as there are people, if one person alone makes that
+    mean: among four million, 2^23. Two such factors fit as they are.
+    """
+    return np.asarray(np.clip(23 * factors - 52, there, 30) - there)
 
 
 def one_pass(model: Model, table: Table, ask: Ask) -> Share:

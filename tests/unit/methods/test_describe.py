@@ -349,3 +349,18 @@ def test_a_hub_may_not_ask_for_squares_in_sizes_that_overflow() -> None:
     arrays = {"means": np.zeros((1, 1)), "sizes": np.array([-200])}
     with pytest.raises(PlanError, match="sizes that the declared ranges allow"):
         method.site(table_of(simulated(50), SCHEMA), Ask("refine", arrays))
+
+
+@pytest.mark.parametrize("edges", [[50.0, 50.0 + 1e-7], [-1e300, 50.0], [50.0, 1e30]])
+def test_a_hub_may_not_close_in_on_one_person_with_edges(edges: list[float]) -> None:
+    with pytest.raises(PlanError, match="as far apart as the declared range allows"):
+        Describe(columns=["bmi"]).site(table_of(simulated(50), SCHEMA), Ask("refine", {"edges 0": np.array(edges)}))
+
+
+def test_edges_stop_closing_in_where_a_site_would_refuse() -> None:
+    frame = pd.DataFrame({"bmi": np.full(200_000, 31.4159)})
+    values = numbers(run_frame(Describe(columns=["bmi"]), frame, SCHEMA_OF_BMI)).values[0]
+    np.testing.assert_allclose(values[2:5], 31.4159, atol=60 * 2.0**-20)
+
+
+SCHEMA_OF_BMI = schema_of(bmi=SCHEMA["bmi"])

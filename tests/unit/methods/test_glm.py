@@ -753,3 +753,17 @@ def test_a_hub_may_not_ask_in_sizes_that_overflow() -> None:
     arrays = {"beta": np.zeros(2), "centre": np.zeros(2), "size": np.array((4, 9))}
     with pytest.raises(PlanError, match="public sizes"):
         method.site(table, Ask("pass", arrays, {"weight_size": -100}))
+
+
+def test_a_spread_too_small_for_the_sums_is_explained() -> None:
+    frame = simulated(seed=72)
+    frame["cost"] *= 1e-30
+    words = refusal(GLM(outcome="cost", predictors=["age"], family="gaussian"), frame)
+    assert "too small for its unit" in words and "Multiply" in words
+
+
+def test_a_design_too_large_is_refused_before_it_is_made() -> None:
+    wide = {name: category(*(f"l{i}" for i in range(1000))) for name in "abcd"}
+    schema = schema_of(**wide, **{column.name: column.type for column in SCHEMA.columns})
+    with pytest.raises(PlanError, match="at most 300 coefficients"):
+        GLM(outcome="cost", predictors=[interaction("a", "b", "c", "d"), *"abcd"], family="gaussian").check(schema)

@@ -29,6 +29,12 @@ PARTS = 64
 CLOSE_ENOUGH = 1e-4
 """A bound below this part of the range between the quartiles is not refined further."""
 
+FARTHEST = 2.0**50
+"""Beyond the first and last of the first edges."""
+
+FINEST = 2.0**-20
+"""How close two edges may lie, as a part of the declared range."""
+
 _OCTAVES = np.ldexp(1.0 + np.arange(8) / 8, np.arange(-30, 50)[:, None]).ravel()
 
 
@@ -45,6 +51,11 @@ def first_edges(column: ColumnType) -> FloatArray:
         inside = np.linspace(column.low, column.high, steps + 1)
     outside = beyond[(beyond < inside[0]) | (beyond > inside[-1])]
     return _between(np.concatenate([outside, inside]), column)
+
+
+def closest(column: ColumnType) -> float:
+    """How close two edges within the declared range may lie: closer ones close in on a person, and a site refuses."""
+    return 0.0 if column.low is None or column.high is None else (column.high - column.low) * FINEST
 
 
 def _between(edges: FloatArray, column: ColumnType) -> FloatArray:
@@ -135,6 +146,8 @@ def further_edges(found: list[Quantile], column: ColumnType) -> FloatArray:
     most = max(2, min(PARTS, MAX_EDGES // max(len(bins), 1) - 1))
     for low, high, people in sorted(bins):
         parts = min(people // PEOPLE_PER_BIN, most)
+        if (least := closest(column)) > 0.0:
+            parts = min(parts, int((high - low) / least))
         if parts >= 2 and high > low:
             edges.append(np.linspace(low, high, parts + 1))
     return _between(np.concatenate(edges), column)[:MAX_EDGES] if edges else np.zeros(0)

@@ -8,11 +8,12 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, Part, Share, Sums
 from civicgrid.errors import PlanError
-from civicgrid.methods.bounds import all_within, smallest_size, within
+from civicgrid.methods.bounds import all_within, middle, reach, smallest_size, within
 from civicgrid.methods.describe.layout import Layout, counts_name, histogram_name
-from civicgrid.methods.describe.quantiles import MAX_EDGES
+from civicgrid.methods.describe.quantiles import FARTHEST, MAX_EDGES, closest
 from civicgrid.methods.method import Array, Ask, blocks
 from civicgrid.query.table import Table
+from civicgrid.query.types import ColumnType
 
 SUMS = 3
 """What the survey adds up for each number: people, distances from the middle of its range, and their
@@ -128,6 +129,18 @@ def _people(layout: Layout, counts: Mapping[str, IntArray]) -> IntArray:
     return np.stack([counts[name][:, 0] for name in layout.numbers], axis=1)
 
 
+def _allowed(edges: FloatArray, column: ColumnType) -> bool:
+    """Whether edges lie where numbers can, and within the declared range far enough apart."""
+    farthest = max(2.0 * (reach(column) + abs(middle(column))), FARTHEST)
+    if (np.abs(edges) > farthest).any():
+        return False
+    if column.low is None or column.high is None:
+        return True
+    inside = edges[(edges >= column.low) & (edges <= column.high)]
+    # Half as close, since the edges of a grid are rounded.
+    return not bool((np.diff(inside) < closest(column) / 2).any())
+
+
 class _Histograms:
     """Counts between the edges that an Ask brings, for the numbers it brings edges of."""
 
@@ -140,6 +153,8 @@ class _Histograms:
                 continue
             if edges.ndim != 1 or not 0 < len(edges) <= _MOST_EDGES or not (np.diff(edges) > 0).all():
                 raise PlanError(f"Expected from 1 to {_MOST_EDGES:,} edges in rising order; they did not come so.")
+            if not _allowed(edges, layout.schema[name]):
+                raise PlanError("Expected edges as far apart as the declared range allows; others came. Nothing was sent.")
             self.edges[name] = np.asarray(edges, dtype=np.float64)
         groups = len(layout.groups.levels)
         self.counts = {name: np.zeros((groups, len(edges) + 1), dtype=np.int64) for name, edges in self.edges.items()}

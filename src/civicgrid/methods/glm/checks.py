@@ -4,10 +4,13 @@ any pass.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, IntArray
 from civicgrid.errors import FitError
+from civicgrid.methods.bounds import smallest_size
 from civicgrid.methods.glm.cells import table_name
 from civicgrid.methods.glm.model import Model
 
@@ -61,6 +64,16 @@ def check_constant(model: Model, centres: dict[str, float], spreads: dict[str, f
                 f"{name!r} is the same number for everybody who can be used, so its effect cannot be told "
                 f"from the "
                 "intercept. Leave it out."
+            )
+
+
+def check_unit(model: Model, spreads: dict[str, float]) -> None:
+    """FitError for a number whose spread is too small beside its declared range for the sums to hold it."""
+    for name, spread in spreads.items():
+        if spread < math.ldexp(1.0, smallest_size(model.schema[name]) + 1):
+            raise FitError(
+                f"The spread of {name!r} is too small for its unit or declared range: its sums would lose their digits. "
+                "Multiply the column in the cohort, or declare a closer range in the data dictionary."
             )
 
 

@@ -160,15 +160,27 @@ def build(
                 f"clear "
                 f"meaning. Add {', '.join(map(repr, lone))} to the predictors."
             )
+        # Counted before they are made: four categories of a thousand levels would be a million million columns.
+        _check_size(_width(term, levels))
         for column in _expand(term, schema, base):
             columns.setdefault(column.key, column)
+        _check_size(len(columns))
     if not columns:
         raise PlanError("A model without an intercept needs a predictor. Give at least one.")
-    if len(columns) > MAX_COLUMNS:
-        raise PlanError(f"Expected at most {MAX_COLUMNS} coefficients; {len(columns)} came. Group levels or drop terms.")
     sources = tuple(dict.fromkeys(name for term in terms for name in term.columns()))
     numbers = tuple(name for name in sources if name not in levels)
     return Design(tuple(columns.values()), sources, numbers, levels, base)
+
+
+def _check_size(columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise PlanError(f"Expected at most {MAX_COLUMNS} coefficients; {columns:,} came. Group levels or drop terms.")
+
+
+def _width(term: ColumnTerm | Interaction | Polynomial, levels: Mapping[str, tuple[str, ...]]) -> int:
+    if isinstance(term, Polynomial):
+        return term.degree
+    return math.prod(len(levels[name]) - 1 if name in levels else 1 for name in term.columns())
 
 
 def _levels(terms: Sequence[ColumnTerm | Interaction | Polynomial], schema: Schema) -> dict[str, tuple[str, ...]]:

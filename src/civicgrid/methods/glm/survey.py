@@ -11,7 +11,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, FloatArray, IntArray
 from civicgrid.methods.glm.cells import shown_cells
-from civicgrid.methods.glm.checks import check_cells, check_constant, check_people
+from civicgrid.methods.glm.checks import check_cells, check_constant, check_people, check_unit
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.site import TOTALS, Place
 from civicgrid.methods.method import Ask
@@ -99,6 +99,7 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
         away = np.asarray((yield ask)["spread"].values, dtype=np.float64)[0] / people
         spreads = dict(zip(model.measured, (float(v) for v in away), strict=True))
     check_constant(model, centres, spreads)
+    check_unit(model, spreads)
     dropped = received["dropped"]
     return Survey(
         model,

@@ -44,8 +44,8 @@ class GLM(Method):
     Predictors are columns, `interaction("age", "sex")` (products only: list the columns too) and
     `poly("age", 2)` (age and age^2). A number enters as it is; a yes/no column as 1 or 0; a category as
     one column for each level but the reference, which is its first level or the one named in `reference`,
-    also in a model without an intercept. Only people with a value in every column are used; how many are
-    left out is in the answer.
+    also in a model without an intercept. Only people with a value in every column are used, and one that can be
+    (an outcome that the family has, a weight above 0): how many are left out is in the answer.
 
     `offset` is a column added to the linear predictor with coefficient 1 (for rates, the logarithm of
     person-time). `weights` are prior weights: a person of weight w has 1/w of the variance (statsmodels

@@ -186,11 +186,10 @@ class Person:
         date, amount = self.value(node.date, row), self.value(node.amount, row)
         if date is None or amount is None:
             return None
+        if abs(amount) >= {"days": 10**7, "months": 10**6, "years": 10**5}[node.unit]:
+            return None
         if node.unit == "days":
-            try:
-                return date + dt.timedelta(days=amount)
-            except OverflowError:
-                return None
+            return date + dt.timedelta(days=amount)
         count = date.year * 12 + date.month - 1 + amount * (12 if node.unit == "years" else 1)
         year, month = divmod(count, 12)
         return dt.date(year, month + 1, min(date.day, calendar.monthrange(year, month + 1)[1]))

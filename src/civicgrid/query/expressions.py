@@ -15,7 +15,6 @@ from civicgrid.query import nodes
 from civicgrid.query.sql import (
     all_of,
     any_of,
-    attempt,
     bracketed,
     case,
     cast,
@@ -213,6 +212,9 @@ def _(node: nodes.ToCategory, scope: Scope) -> exp.Expr:
 
 # --- numbers and dates
 
+FURTHEST = {"days": 7, "months": 6, "years": 5}
+"""Digits of the furthest that a date is moved; beyond that it is missing, as it is beyond the calendar."""
+
 ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 
 
@@ -222,8 +224,13 @@ def _(node: nodes.Arithmetic, scope: Scope) -> exp.Expr:
     if node.op == "/":
         right = exp.Nullif(this=right, expression=cast(whole(0), "float"))
         return exp.Div(this=left, expression=right, typed=False, safe=False)
+    if node.returns.kind != "int":
+        return ARITHMETIC[node.op](this=left, expression=right)
+    # In 128 bits nothing overflows; what does not fit 64 is missing. One person's value must not stop a study, since
+    # whether it did would tell something about them.
+    left, right = (exp.Cast(this=side, to=exp.DataType.build("int128")) for side in (left, right))
     tree = ARITHMETIC[node.op](this=left, expression=right)
-    return attempt(tree) if node.returns.kind == "int" else tree
+    return exp.TryCast(this=tree, to=exp.DataType.build("bigint"))
 
 
 @_write.register
@@ -236,7 +243,8 @@ def _(node: nodes.Convert, scope: Scope) -> exp.Expr:
 
 @_write.register
 def _(node: nodes.DateAdd, scope: Scope) -> exp.Expr:
-    return attempt(moved(_write(node.date, scope), _write(node.amount, scope), node.unit))
+    amount = exp.TryCast(this=_write(node.amount, scope), to=exp.DataType.build(f"decimal({FURTHEST[node.unit]}, 0)"))
+    return moved(_write(node.date, scope), exp.Cast(this=amount, to=exp.DataType.build("int")), node.unit)
 
 
 @_write.register

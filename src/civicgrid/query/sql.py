@@ -126,12 +126,5 @@ def moved(date: exp.Expr, amount: exp.Expr, unit: str) -> exp.Expr:
     return cast(exp.DateAdd(this=bracketed(date), expression=bracketed(amount), unit=of), "date")
 
 
-def attempt(tree: exp.Expr) -> exp.Expr:
-    """The value, or missing where it is too large to be worked out: one person's value must not stop a study, since
-    whether it does would tell something about them.
-    """
-    return exp.Try(this=tree)
-
-
 def days_between(start: exp.Expr, end: exp.Expr) -> exp.Expr:
     return exp.DateDiff(this=bracketed(end), expression=bracketed(start), unit=exp.Var(this="DAY"))

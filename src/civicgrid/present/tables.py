@@ -79,7 +79,8 @@ def rich_table(table: OutputTable) -> RichTable:
     for column in table.columns:
         justify: Literal["left", "right"] = "left" if column.format == "text" else "right"
         # As Text: names may hold square brackets, which are markup in a plain string.
-        drawn.add_column(Text(label(column)), justify=justify, overflow="fold")
+        longest = max((len(word) for word in label(column).split()), default=1)
+        drawn.add_column(Text(label(column)), justify=justify, overflow="fold", min_width=min(longest, 14))
     for row in cells(table):
         drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
     return drawn

@@ -67,7 +67,10 @@ class Describe(Method):
                 raise PlanError(f"{name!r} has a level called {MISSING!r}, which stands for no value. Rename the level.")
         if self.by is not None:
             if schema[self.by].numeric:
-                raise PlanError(f"Groups are made by a category or a yes/no column; {self.by!r} is a number. Band it.")
+                raise PlanError(
+                    f"Groups are made by a category or a yes/no column; {self.by!r} is a number. Make one of it in a "
+                    f"cohort, such as {self.by}=t.{self.by} == 1, or a category with case()."
+                )
             groups = levels_of(schema[self.by])
             if len(groups) > MAX_GROUPS or ALL in groups:
                 raise PlanError(

@@ -1,10 +1,9 @@
 """Hash chains: entries each of which holds the hash of the one before, so that none can be changed or taken
 out unseen.
 
-The rule alone, without a place to keep it: a file of lines (`trust.audit`) and a database table written in
-the same transaction as the change it records use the same `link`. A chain shows tampering to whoever
-remembers a later *head*; it does not stop somebody from cutting off the end or writing all of it anew, so
-heads are kept elsewhere too (at the hub, on the register, on paper).
+The rule alone: node and hub keep their links in their own databases, in the transaction of what each link speaks of.
+A chain shows tampering to whoever remembers a later *head*; it does not stop somebody from cutting off the end or writing
+all of it anew, so heads are kept elsewhere too (at the hub, on the register, on paper).
 """
 
 from __future__ import annotations
@@ -118,12 +117,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Report:
-    """What reading a whole chain found. `torn` counts the bytes of an unfinished last line."""
+    """What reading a whole chain found."""
 
     lines: int
     head: Head
     faults: tuple[Fault, ...]
-    torn: int = 0
 
     @property
     def ok(self) -> bool:
@@ -131,11 +129,10 @@ class Report:
 
     def words(self) -> str:
         """The report as an auditor reads it."""
-        torn = f" An unfinished line of {self.torn} bytes at the end was left aside." if self.torn else ""
         if self.ok:
             head = f"Head: {self.head.seq} {self.head.hash}."
-            return f"{self.lines} lines, none changed, removed or reordered. {head}{torn}"
-        return "\n".join(f"Line {fault.line}: {fault.words}" for fault in self.faults) + torn
+            return f"{self.lines} lines, none changed, removed or reordered. {head}"
+        return "\n".join(f"Line {fault.line}: {fault.words}" for fault in self.faults)
 
 
 def link(previous: str, entry: Entry) -> str:

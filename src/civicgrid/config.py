@@ -16,13 +16,17 @@ Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class NodeSettings(Node):
-    """`node.toml`: who this site is, and which hub it dials. `hub_key` is the only key whose tasks it opens."""
+    """`node.toml`: who this site is, and which hub it dials. `hub_key` is the only key whose tasks it opens.
+
+    `hub_ca`, where it is set, is a file of certificates, and the hub's must come from one of them and no other.
+    """
 
     network: Name
     site: Name
     organisation: Annotated[str, Field(min_length=1, max_length=200)]
     hub: str
     hub_key: str
+    hub_ca: str = ""
     cache_megabytes: int = Field(default=4096, ge=0)
 
 
@@ -33,6 +37,13 @@ class HubSettings(Node):
 
     `reply_seconds` is how long a site may take over one task before the run goes on without it; `connected_seconds` how
     long after its last message a site counts as connected.
+
+    Away from this machine a hub has a certificate and its key (PEM files, seen from the hub's folder), or says with
+    `behind_proxy` that a web server before it, at `proxy_addresses`, ends TLS and gives each client's own address.
+
+    `…_requests` are how many requests a second are answered: of one node's key, of one person's, and of one client address
+    among those whose signature has not been found to hold; ten seconds' worth may come at once. `polls` is how many
+    requests of one key may wait at a time, `connections` how many may be open in all.
     """
 
     network: Name
@@ -42,6 +53,21 @@ class HubSettings(Node):
     database: str = "sqlite:///hub.sqlite"
     reply_seconds: float = Field(default=120.0, gt=0)
     connected_seconds: float = Field(default=60.0, gt=0)
+    tls_certificate: str = ""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    proxy_addresses: str = "127.0.0.1,::1"
+    node_requests: float = Field(default=1000.0, gt=0)
+    person_requests: float = Field(default=50.0, gt=0)
+    address_requests: float = Field(default=50.0, gt=0)
+    polls: int = Field(default=32, gt=0)
+    connections: int = Field(default=1000, gt=0)
+
+    @property
+    def public(self) -> str:
+        """The address that nodes and people dial and sign for."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.address or f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
 
 
 T = TypeVar("T", bound=Node)

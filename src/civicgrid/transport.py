@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import ssl
+import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -27,10 +30,11 @@ class Connection:
     site's traffic, and a round costs half the time.
     """
 
-    def __init__(self, address: str, key: SigningKey) -> None:
+    def __init__(self, address: str, key: SigningKey, hub_ca: str | Path | None = None) -> None:
         self.address = check_address(address)
         self.key = key
-        self._pool = httpcore2.ConnectionPool(max_connections=4, keepalive_expiry=60.0)
+        context = trusted(hub_ca) if self.address.startswith("https://") else None
+        self._pool = httpcore2.ConnectionPool(ssl_context=context, max_connections=4, keepalive_expiry=60.0)
 
     def post(self, path: str, body: bytes, media: str = MEDIA, patience: float = 30.0) -> bytes:
         """Send bytes, give back the answer's. `patience` is how many seconds to wait for it."""
@@ -40,6 +44,17 @@ class Connection:
         return self._send("GET", path, b"", "", patience)
 
     def _send(self, method: str, path: str, body: bytes, media: str, patience: float) -> bytes:
+        """As often as the hub asks to be asked again later, within the patience there is. Each time signed anew."""
+        until = time.monotonic() + patience
+        while True:
+            status, content, later = self._once(method, path, body, media, patience)
+            if status == 200:
+                return content
+            if status != 429 or time.monotonic() + later > until:
+                _raise(status, _message(status, content))
+            time.sleep(later)
+
+    def _once(self, method: str, path: str, body: bytes, media: str, patience: float) -> tuple[int, bytes, float]:
         url = self.address + path
         headers = {
             "Host": urlsplit(url).netloc,
@@ -54,16 +69,12 @@ class Connection:
                 method, url, headers=list(headers.items()), content=body, extensions={"timeout": timeout}
             )
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-            raise Unreachable(
-                f"The hub at {self.address} did not answer ({type(error).__name__}). Check the address and that the "
-                "hub is running; nothing was lost."
-            ) from None
+            raise Unreachable(_no_answer(self.address, error)) from None
         content: bytes = response.content
         if len(content) > MAX_FRAME:
             raise WireError(f"The hub sent more than {MAX_FRAME:,} bytes. Nothing was read.")
-        if response.status != 200:
-            _raise(response.status, _message(response.status, content))
-        return content
+        later = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+        return response.status, content, min(float(later), 60.0) if later.isdigit() else 1.0
 
     def close(self) -> None:
         self._pool.close()
@@ -87,14 +98,44 @@ def check_address(address: str) -> str:
     more = "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment
     if parts.scheme not in ("http", "https") or not host or more or port == 0:
         raise ConfigError(f"Expected a hub's address such as https://hub.example; {address!r} came.")
-    if parts.scheme == "http" and not _loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"Expected an https address; {address!r} is not encrypted. Plain http is for this machine (127.0.0.1) only."
         )
     return address.rstrip("/")
 
 
-def _loopback(host: str) -> bool:
+def trusted(hub_ca: str | Path | None) -> ssl.SSLContext:
+    """What a hub's certificate is checked against: this file of certificates alone, or else the machine's own list."""
+    try:
+        context = ssl.create_default_context(cafile=str(hub_ca)) if hub_ca else httpcore2.default_ssl_context()
+    except OSError as error:
+        raise ConfigError(
+            f"The hub's certificate authority {hub_ca} cannot be read: {error.strerror or error}. Expected certificates in "
+            "PEM; check hub_ca."
+        ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _no_answer(address: str, error: BaseException) -> str:
+    """Why there was no answer. What TLS says of a certificate is shown; it is about the hub, not about anybody's data."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"The hub at {address} showed a certificate that is not trusted here: {cause.verify_message}. Nothing was "
+                "sent. If the hub's certificate comes from your network's own authority, give its file as hub_ca."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return (
+        f"The hub at {address} did not answer ({type(error).__name__}). Check the address and that the hub is running; "
+        "nothing was lost."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this very machine's."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -111,6 +152,6 @@ def _message(status: int, content: bytes) -> str:
 def _raise(status: int, message: str) -> None:
     if status in (401, 403, 409):
         raise TrustError(message)
-    if status >= 500:
+    if status >= 500 or status == 429:
         raise Unreachable(message)
     raise WireError(message)

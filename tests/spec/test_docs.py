@@ -248,7 +248,9 @@ def test_every_setting_with_its_default(settings: Any, page: str) -> None:
         if info.is_required():
             assert default == "required", field
         else:
-            value = f"{info.default:g}" if isinstance(info.default, int | float) else info.default
+            said = {True: "yes", False: "no"}
+            number = isinstance(info.default, int | float)
+            value = said[info.default] if info.annotation is bool else f"{info.default:g}" if number else info.default
             assert value in default, field
 
 

@@ -20,13 +20,16 @@ def init(
     network: Annotated[str, typer.Option(help="The network's name: lower case, digits, hyphens.")],
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8700,
     host: Annotated[
-        str, typer.Option(help="The address to listen on; keep it on this machine and put TLS before it.")
+        str, typer.Option(help="The address to listen on; away from this machine it takes TLS or a proxy.")
     ] = "127.0.0.1",
     address: Annotated[str, typer.Option(help="The public https address, where it differs from host and port.")] = "",
     reply_seconds: Annotated[float, typer.Option(help="How long a site may take over one task.")] = 120.0,
     connected_seconds: Annotated[
         float, typer.Option(help="How long after its last message a site counts as connected.")
     ] = 60.0,
+    tls_certificate: Annotated[str, typer.Option(help="The hub's certificate with its chain (PEM).")] = "",
+    tls_key: Annotated[str, typer.Option(help="The certificate's private key (PEM).")] = "",
+    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy before the hub ends TLS.")] = False,
 ) -> None:
     """Lay out a hub's folder and print its public key, which every site pins in its own settings."""
     from civicgrid.hub.home import HubHome
@@ -38,6 +41,9 @@ def init(
         address=address,
         reply_seconds=reply_seconds,
         connected_seconds=connected_seconds,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        behind_proxy=behind_proxy,
     )
     typer.echo(HubHome(folder).create(settings))
 

@@ -30,6 +30,9 @@ def run(
     key: Annotated[Path, typer.Option(help="Your private key file.")],
     project: Annotated[str, typer.Option(help="The project that the sites' permits name.")],
     out: Annotated[Path | None, typer.Option(help="Write the results here as JSON too.")] = None,
+    hub_ca: Annotated[
+        Path | None, typer.Option(help="A file of certificates to check the hub's against, instead of this machine's own.")
+    ] = None,
 ) -> None:
     """Run a plan on a grid, and print each answer with what became of every site."""
     from civicgrid.cli.progress import watching
@@ -37,7 +40,7 @@ def run(
     from civicgrid.methods.plan import read_plan
 
     read = read_plan(read_file(plan))
-    grid = connect(hub, key=key, project=project)
+    grid = connect(hub, key=key, project=project, hub_ca=hub_ca)
     with watching() as progress:
         answer = grid.run(read, progress=progress)
     typer.echo(str(answer))

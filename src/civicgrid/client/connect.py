@@ -28,9 +28,9 @@ WAIT = 10
 class RemoteGrid(Grid):
     """A network reached through its hub. Every request and every study is signed with the researcher's own key."""
 
-    def __init__(self, address: str, key: SigningKey, project: str) -> None:
+    def __init__(self, address: str, key: SigningKey, project: str, hub_ca: str | Path | None = None) -> None:
         self.key, self.project = key, project
-        self.connection = Connection(address, key)
+        self.connection = Connection(address, key, hub_ca)
         self.network = str(self._network()["network"])
 
     def _network(self) -> dict[str, Any]:
@@ -100,10 +100,12 @@ class RemoteGrid(Grid):
         return Answer(plan, result, marks)
 
 
-def connect(address: str, *, key: str | Path | SigningKey, project: str) -> RemoteGrid:
+def connect(
+    address: str, *, key: str | Path | SigningKey, project: str, hub_ca: str | Path | None = None
+) -> RemoteGrid:
     """The grid behind a hub: `cg.connect("https://hub.example", key="me.key", project="P-7")`.
 
     `key` is the file of your signing key, or the key itself; the hub must know it, and the sites' permits for the
-    project must name it.
+    project must name it. `hub_ca` is a file of certificates to check the hub's against, where its network has its own.
     """
-    return RemoteGrid(address, key if isinstance(key, SigningKey) else SigningKey.load(key), project)
+    return RemoteGrid(address, key if isinstance(key, SigningKey) else SigningKey.load(key), project, hub_ca)

@@ -31,6 +31,8 @@ from civicgrid.errors import CivicGridError, ConfigError, DataError, PlanError, 
 from civicgrid.hub import database as db
 from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
+from civicgrid.hub.limits import Limits, Throttled, TooLarge
+from civicgrid.hub.openapi import DESCRIPTION, ROUTES
 from civicgrid.hub.runs import Runs
 from civicgrid.methods import METHODS
 from civicgrid.trust.envelope import Envelope
@@ -41,7 +43,7 @@ from civicgrid.wire import MAX_FRAME, MEDIA, Exchange, Frame, Hello, Member, Tas
 log = logging.getLogger("civicgrid.hub")
 
 KEYID = re.compile(r'keyid="([A-Za-z0-9._:/@+-]{1,200})"')
-STATUS = {TrustError: 401, PlanError: 422, DataError: 422, WireError: 400, ConfigError: 503}
+STATUS = {Throttled: 429, TooLarge: 413, TrustError: 401, PlanError: 422, DataError: 422, WireError: 400, ConfigError: 503}
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Hub:
     runs: Runs
     journal: Journal
     nonces: Nonces
+    limits: Limits
     members: dict[str, Member] = field(default_factory=dict)
     hellos: dict[str, Hello] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
@@ -89,17 +92,15 @@ class Hub:
             raise TrustError("No key is registered here under that id. Register the site or person first, or sign.")
         # Nothing long is read from somebody who is not registered, and only nodes send much.
         most = MAX_FRAME if said.group(1) in self.by_key else 2 * MAX_BYTES
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise WireError(f"Expected a message of at most {most:,} bytes. Send less.")
+        address = request.client.host if request.client else ""
+        body = await self.limits.read(request.stream(), address, most)
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         url = self.address + path + (f"?{query}" if query else "")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
-        key = verify(request.method, url, headers, bytes(body), self.known, self.nonces)
-        return key, bytes(body)
+        key = verify(request.method, url, headers, body, self.known, self.nonces)
+        self.limits.proven(address, key, key in self.by_key)
+        return key, body
 
     async def site(self, request: Request) -> tuple[str, bytes]:
         key, body = await self.signed(request)
@@ -144,8 +145,8 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
         reply_seconds=settings.reply_seconds,
         connected_seconds=settings.connected_seconds,
     )
-    address = address or settings.address or f"http://{settings.host}:{settings.port}"
-    hub = Hub(settings, address, engine, runs, journal, Nonces(home.path / "nonces.sqlite"))
+    nonces = Nonces(home.path / "nonces.sqlite")
+    hub = Hub(settings, address or settings.public, engine, runs, journal, nonces, Limits(settings))
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -159,19 +160,25 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
         hub.nonces.close()
         hub.engine.dispose()
 
-    app: FastAPI = _Front(title="Civic Grid hub", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app: FastAPI = _Front(
+        title="Civic Grid hub",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.hub = hub
-    app.state.direct = {"/node/hello": _bound(hub, _hello), "/node/exchange": _bound(hub, _exchange)}
+    endpoints = {path: _bound(hub, endpoint) for path, endpoint in ENDPOINTS.items()}
+    app.state.direct = {path: endpoint for path, endpoint in endpoints.items() if path.startswith("/node/")}
     app.add_exception_handler(CivicGridError, _explain)
     app.add_exception_handler(HTTPException, _plain)
     app.add_exception_handler(sa.exc.SQLAlchemyError, _unwritable)
+    app.add_exception_handler(Exception, _fault)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
-    for path, endpoint, method in (
-        ("/api/network", _network, "GET"),
-        ("/api/studies", _submit, "POST"),
-        ("/api/studies/{run}", _study, "GET"),
-    ):
-        app.add_route(path, _bound(hub, endpoint), methods=[method])
+    for path, (method, described) in ROUTES.items():
+        app.add_api_route(path, endpoints[path], methods=[method], **described)
     return app
 
 
@@ -229,7 +236,8 @@ async def _exchange(hub: Hub, request: Request) -> Response:
     for reply in exchange.replies:
         share = blobs.get(reply.task, b"")
         hub.runs.take(site, reply, reply.canonical(), share)
-    stored, tasks = await hub.runs.next_tasks(site, exchange.session, exchange.wait)
+    with hub.limits.waiting(site):
+        stored, tasks = await hub.runs.next_tasks(site, exchange.session, exchange.wait)
     return _frame(Frame(Tasks(stored=stored, tasks=len(tasks)), {str(i): task for i, task in enumerate(tasks)}))
 
 
@@ -291,15 +299,8 @@ async def _study(hub: Hub, request: Request) -> Response:
     wait = min(_number(request, "wait", 0), 30)
     row = _row(hub, run, person)
     if row["state"] == "running" and wait:
-        done = hub.runs.finished.setdefault(run, asyncio.Event())
-        until = time.monotonic() + wait
-        # A watcher gets what has happened four times a second, and the end at once: a round costs no message of its own.
-        while time.monotonic() < until and not done.is_set():
-            try:
-                await asyncio.wait_for(done.wait(), 0.25)
-            except TimeoutError:
-                if hub.journal.lines(run, after):
-                    break
+        with hub.limits.waiting(person):
+            await _news(hub, run, after, wait)
         row = _row(hub, run, person)
     return _json(
         {
@@ -309,6 +310,19 @@ async def _study(hub: Hub, request: Request) -> Response:
             "progress": hub.journal.lines(run, after),
         }
     )
+
+
+async def _news(hub: Hub, run: str, after: int, wait: float) -> None:
+    """Wait until the run has ended, or something has happened in it, or `wait` seconds are over."""
+    done = hub.runs.finished.setdefault(run, asyncio.Event())
+    until = time.monotonic() + wait
+    # A watcher gets what has happened four times a second, and the end at once: a round costs no message of its own.
+    while time.monotonic() < until and not done.is_set():
+        try:
+            await asyncio.wait_for(done.wait(), 0.25)
+        except TimeoutError:
+            if hub.journal.lines(run, after):
+                break
 
 
 def _row(hub: Hub, run: str, person: str) -> Any:
@@ -325,6 +339,15 @@ def _number(request: Request, name: str, default: int) -> int:
         return default if raw is None else int(raw)
     except ValueError:
         raise WireError(f"Expected a whole number for {name!r}; something else came.") from None
+
+
+ENDPOINTS = {
+    "/node/hello": _hello,
+    "/node/exchange": _exchange,
+    "/api/network": _network,
+    "/api/studies": _submit,
+    "/api/studies/{run}": _study,
+}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -346,7 +369,10 @@ async def _explain(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
     if status == 503:
         log.error("a message was turned away: the hub's files cannot be written (%s)", type(error).__name__)
-    return _error(status, str(error))
+    answer = _error(status, str(error))
+    if isinstance(error, Throttled):
+        answer.headers["Retry-After"] = str(error.seconds)
+    return answer
 
 
 async def _unwritable(request: Request, error: Exception) -> Response:
@@ -355,6 +381,15 @@ async def _unwritable(request: Request, error: Exception) -> Response:
 
 
 async def _plain(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "The hub could not do this."
-    return _error(status, str(detail))
+    assert isinstance(error, HTTPException)
+    headers = error.headers or {}
+    words = {"Not Found": "There is nothing at this address. What there is stands in /openapi.json."}
+    if error.status_code == 405:
+        words[error.detail] = f"Expected {headers.get('Allow', 'another method')} here; {request.method} came."
+    answer = _error(error.status_code, words.get(error.detail, error.detail))
+    answer.headers.update(headers)
+    return answer
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return _error(500, "The hub could not do this. Its operator finds the kind of fault in the log.")

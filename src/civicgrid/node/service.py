@@ -44,7 +44,8 @@ class Service:
         self.state = State(home.state)
         data = Stored(self.store, settings.cache_megabytes * 1_000_000)
         self.site = Site(self.identity, home, data, self.state)
-        self.connection = Connection(settings.hub, self.identity.signing)
+        hub_ca = home.path / settings.hub_ca if settings.hub_ca else None
+        self.connection = Connection(settings.hub, self.identity.signing, hub_ca)
         self.session = secrets.token_hex(16)
         self.stop = threading.Event()
 

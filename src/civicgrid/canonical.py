@@ -19,6 +19,8 @@ from civicgrid.errors import PlanError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
+MAX_ITEMS = 150_000
+MAX_FAULTS = 1_000
 
 
 class Node(BaseModel):
@@ -59,6 +61,8 @@ def parse(raw: bytes | str) -> Any:
     """JSON to plain data, under the limits on size and depth that hold before anything is built from it."""
     if len(raw) > MAX_BYTES:
         raise PlanError(f"Expected at most {MAX_BYTES:,} bytes of JSON; {len(raw):,} came. Make the plan smaller.")
+    if crowded(raw):
+        raise PlanError(f"Expected at most {MAX_ITEMS:,} values in one message; more came. Make the plan smaller.")
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
     except UnicodeDecodeError:
@@ -84,9 +88,25 @@ def parse(raw: bytes | str) -> Any:
         raise PlanError(f"Expected a plan nested at most {2 * MAX_DEPTH} deep; this one is {deepest} deep.")
     try:
         # What is read is the very text whose depth was counted: left to itself, json guesses at UTF-16 and UTF-32.
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         raise PlanError(f"Expected JSON; it could not be read: {error}") from None
+
+
+def crowded(raw: bytes | str) -> bool:
+    """Whether JSON may hold more values than are ever built from one: each fault in a value costs a kilobyte to say."""
+    if len(raw) <= MAX_ITEMS:
+        return False
+    text = raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace")
+    return text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_ITEMS
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ, as RFC 8785 asks: of two values under one name, readers may take either."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
 
 
 def dumps(data: Any) -> bytes:
@@ -115,6 +135,8 @@ def _simple(data: Any) -> bool:
 
 def describe(error: ValidationError, most: int = 3) -> str:
     """The first few faults of a validation, in words, without the values that came."""
+    if error.error_count() > MAX_FAULTS:
+        return f"there are {error.error_count():,} faults in it"
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     words = [f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: {fault['msg']}" for fault in faults[:most]]
     if len(faults) > most:

@@ -24,12 +24,13 @@ from typing import Annotated, Literal, TypeVar
 import msgpack
 from pydantic import Field, TypeAdapter, ValidationError
 
-from civicgrid.canonical import Node, describe, parse
+from civicgrid.canonical import Node, crowded, describe, parse
 from civicgrid.disclosure.codes import WORDS, Code
 from civicgrid.disclosure.output import Output
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import TrustError, WireError
 from civicgrid.methods.plan import Plan, check_format
+from civicgrid.packed import unpack
 from civicgrid.query.types import Schema
 from civicgrid.trust.envelope import Envelope, pae
 from civicgrid.trust.keys import SigningKey, verify
@@ -202,7 +203,7 @@ class Exchange(Node):
 
     kind: Literal["exchange"] = "exchange"
     session: str
-    replies: tuple[Annotated[Reply, Field(discriminator="kind")], ...] = ()
+    replies: tuple[Annotated[Reply, Field(discriminator="kind")], ...] = Field(default=(), max_length=MAX_BLOBS)
     wait: float = Field(default=20.0, ge=0, le=60)
 
 
@@ -268,13 +269,14 @@ def unframe(raw: bytes) -> tuple[bytes, dict[str, bytes]]:
     if len(raw) > MAX_FRAME:
         raise WireError(f"Expected a message of at most {MAX_FRAME:,} bytes; {len(raw):,} came.")
     try:
-        header, blobs = msgpack.unpackb(raw)
-    except (ValueError, TypeError, msgpack.UnpackException, msgpack.StackError):
+        header, blobs = unpack(raw, 2 * MAX_BLOBS + 3)
+    except (ValueError, TypeError):
         raise WireError("Expected a Civic Grid message; these bytes are not one.") from None
     if (
         not isinstance(header, bytes)
         or not isinstance(blobs, dict)
         or len(header) > MAX_HEADER
+        or crowded(header)
         or len(blobs) > MAX_BLOBS
         or not all(isinstance(k, str) and isinstance(v, bytes) for k, v in blobs.items())
     ):
@@ -310,8 +312,8 @@ class SignedTask:
     @classmethod
     def from_bytes(cls, raw: bytes) -> SignedTask:
         try:
-            payload, signature = msgpack.unpackb(raw)
-        except (ValueError, TypeError, msgpack.UnpackException, msgpack.StackError):
+            payload, signature = unpack(raw, 3)
+        except (ValueError, TypeError):
             raise WireError("Expected a signed task; these bytes are not one.") from None
         if not isinstance(payload, bytes) or not isinstance(signature, bytes):
             raise WireError("Expected a signed task; it has another form.")

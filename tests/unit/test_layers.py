@@ -20,7 +20,7 @@ LAYERS = (
     ("methods",),
     ("disclosure",),
     ("query", "trust"),
-    ("omop", "errors", "config", "canonical"),
+    ("omop", "errors", "config", "canonical", "packed"),
 )
 MAY = {
     ("cli", "__main__"),

@@ -31,6 +31,7 @@ from civicgrid.disclosure.shapes import (
 )
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import DataError, PlanError, TrustError, WireError
+from civicgrid.packed import unpack
 from civicgrid.trust import masks
 from civicgrid.trust.fixedpoint import Encoding, Slot
 
@@ -43,6 +44,7 @@ WHOLE = Counts | Histogram
 KINDS = tuple(shape.__name__ for shape in get_args(Part))
 
 MAX_VALUES = 1_000_000
+MAX_ITEMS = 100_000
 FORM = 1
 
 
@@ -137,13 +139,13 @@ def combine(released: Sequence[bytes]) -> Combined:
     rather than added.
     """
     try:
-        read = [msgpack.unpackb(raw) for raw in released]
+        read = [unpack(raw, MAX_ITEMS) for raw in released]
         if any(form[0] != FORM for form in read) or len({form[1] for form in read}) != 1:
             raise ValueError("sites answered in different forms")
         combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
     except (ValueError, TypeError, PlanError, TrustError) as error:
         raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
-    except (LookupError, ArithmeticError, MemoryError, msgpack.UnpackException) as error:
+    except (LookupError, ArithmeticError, MemoryError) as error:
         raise WireError(
             f"The sites' shares do not fit together: a site sent another form ({type(error).__name__}). Nothing was added."
         ) from None

@@ -32,6 +32,7 @@ from civicgrid.canonical import Node, describe
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
+from civicgrid.packed import unpack
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -43,6 +44,7 @@ much.
 """
 
 MAX_DIMENSIONS, MAX_SIDE = 4, 1_000_000
+MAX_ITEMS = 100_000
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ class Ask:
     def from_bytes(cls, raw: bytes) -> Ask:
         """Read an Ask back. ValueError for anything but the form above: it comes from a hub that may be hostile."""
         try:
-            step, arrays, values = msgpack.unpackb(raw)
-        except (TypeError, msgpack.UnpackException) as error:
-            raise ValueError(f"expected a step, arrays and values: {type(error).__name__}") from None
+            step, arrays, values = unpack(raw, MAX_ITEMS)
+        except TypeError:
+            raise ValueError("expected a step, arrays and values") from None
         if not isinstance(step, str) or not isinstance(arrays, dict) or not isinstance(values, dict):
             raise ValueError("expected a step, arrays and values")
         if not all(isinstance(name, str) for name in (*arrays, *values)):

@@ -190,8 +190,8 @@ class Hello(Node):
     member: Member
     holdings: tuple[Holding, ...]
     methods: dict[str, int]
-    software: str
-    session: str
+    software: Annotated[str, Field(max_length=100)]
+    session: Annotated[str, Field(max_length=64)]
 
 
 class Exchange(Node):
@@ -202,7 +202,7 @@ class Exchange(Node):
     """
 
     kind: Literal["exchange"] = "exchange"
-    session: str
+    session: Annotated[str, Field(max_length=64)]
     replies: tuple[Annotated[Reply, Field(discriminator="kind")], ...] = Field(default=(), max_length=MAX_BLOBS)
     wait: float = Field(default=20.0, ge=0, le=60)
 
@@ -212,7 +212,7 @@ class Tasks(Node):
 
     kind: Literal["tasks"] = "tasks"
     stored: tuple[Digest, ...] = ()
-    tasks: int = 0
+    tasks: int = Field(default=0, ge=0, le=MAX_BLOBS)
 
 
 class SiteOutcome(Node):

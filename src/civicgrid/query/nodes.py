@@ -13,7 +13,6 @@ series, series frames.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal
@@ -142,11 +141,7 @@ class Value(SeriesNode):
         }
         if not fits[self.of]:
             raise PlanError(f"Expected a constant that is {self.of}; {type(self.value).__name__} came.")
-        if (
-            isinstance(self.value, int | float)
-            and not math.fabs(self.value) <= LARGEST_INT
-            and self.of == "int"
-        ):
+        if isinstance(self.value, int) and abs(self.value) > LARGEST_INT:
             raise PlanError("Expected a whole number within ±(2^53 - 1), which every engine holds exactly.")
         if self.of == "text":
             printable("text", str(self.value))

@@ -144,7 +144,8 @@ def is_loopback(host: str) -> bool:
 
 def _message(status: int, content: bytes) -> str:
     try:
-        return str(json.loads(content)["error"])
+        # Without what steers a terminal: the words may be a hostile hub's.
+        return "".join(char if char.isprintable() else " " for char in str(json.loads(content)["error"]))
     except (ValueError, KeyError, TypeError):
         return f"The hub answered with status {status}. Its operator finds the reason in the hub's log."
 

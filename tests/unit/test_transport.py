@@ -131,3 +131,8 @@ def test_a_proxy_named_in_the_environment_is_not_asked(connection: Connection, m
 def test_a_hub_that_is_not_there_says_that_nothing_was_lost() -> None:
     with Connection("http://127.0.0.1:1", KEY) as nobody, pytest.raises(Unreachable, match="nothing was lost"):
         nobody.get("/200/hello")
+
+
+def test_the_hub_s_words_steer_no_terminal() -> None:
+    said = transport._message(400, b'{"error": "a\\u001b[31mb\\nc\\u202ed"}')
+    assert said == "a [31mb c d"

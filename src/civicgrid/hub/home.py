@@ -30,7 +30,7 @@ class HubHome:
         """Lay out a folder with a fresh key; give back the public key, which every site pins."""
         if (self.path / "hub.toml").exists():
             raise ConfigError(f"There is a hub at {self.path} already. Choose another folder, or use that one.")
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = SigningKey.generate()
         key.save(self.path / "hub.pem")
         write_settings(settings, self.path / "hub.toml")

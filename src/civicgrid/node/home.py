@@ -50,7 +50,9 @@ class Home:
         """Lay out a folder with fresh keys and the example policy. ConfigError if a node lives there already."""
         if (self.path / "node.toml").exists():
             raise ConfigError(f"There is a node at {self.path} already. Choose another folder, or use that one.")
-        (self.path / "keys").mkdir(parents=True, exist_ok=True)
+        # The data and what was released lie here too: nobody but the node's user looks into the folder.
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "keys").mkdir(mode=0o700, exist_ok=True)
         (self.path / "permits").mkdir(exist_ok=True)
         SigningKey.generate().save(self.path / "keys" / "signing.pem")
         ExchangeKey.generate().save(self.path / "keys" / "exchange.pem")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart (jfly.uni-koeln.de/color).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+ESTIMATES = ("estimate", "conf_low", "conf_high")
+MOST_ROWS = 300
 INK, FAINT = "#212b32", "#768692"
 
 
@@ -28,14 +30,26 @@ def figure(output: Output) -> Figure:
 
 
 def drawable(table: OutputTable) -> bool:
-    """Whether the table has a figure: estimates with intervals, or at least two counts, none of them hidden away."""
+    """Whether the table has a figure: estimates with intervals, or at least two counts, none of them hidden away.
+
+    A table from a hub that is not honest may hold words where numbers stand, or a million rows: it has none.
+    """
     table = trimmed(table)
     names = [column.name for column in table.columns]
-    if {"conf_low", "conf_high"} <= set(names):
-        return any(row[names.index("conf_low")] is not None for row in table.rows)
+    if len(table.rows) > MOST_ROWS:
+        return False
+    if set(ESTIMATES) <= set(names):
+        at = [names.index(name) for name in ESTIMATES]
+        return _numbers(table, at) and any(row[at[1]] is not None for row in table.rows)
     percents = [j for j, column in enumerate(table.columns) if column.format == "percent"]
+    if "conf_low" in names or not _numbers(table, percents):
+        return False
     shown = [row[j] for row in table.rows for j in percents if row[j] is not None]
     return bool(percents) and any(value != 100.0 for value in shown)
+
+
+def _numbers(table: OutputTable, at: list[int]) -> bool:
+    return not any(isinstance(row[j], str) for row in table.rows for j in at)
 
 
 def draw(table: OutputTable) -> Figure:
@@ -87,7 +101,7 @@ def describe(table: OutputTable) -> str:
 
 def _intervals(axes: Axes, table: OutputTable) -> None:
     names = [column.name for column in table.columns]
-    at = [names.index(name) for name in ("estimate", "conf_low", "conf_high")]
+    at = [names.index(name) for name in ESTIMATES]
     rows = [row for row in table.rows if row[0] != "(Intercept)" and row[at[0]] is not None]
     rows = rows or [row for row in table.rows if row[at[0]] is not None]
     for place, row in enumerate(rows):

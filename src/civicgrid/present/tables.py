@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from html import escape
 from io import StringIO
 from typing import Literal
@@ -14,8 +15,14 @@ from civicgrid.disclosure.output import Output, OutputColumn, OutputTable, Value
 
 HIDDEN = "[hidden]"
 MISSING = "–"
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 NOBODY = "(missing)"
 WIDTH = 110
+
+
+def plain(text: str) -> str:
+    """Text without characters that steer a terminal or turn a line round: it may come from a hub that means harm."""
+    return "".join("\ufffd" if unicodedata.category(char) in UNSEEN else char for char in text)
 
 
 def write(value: Value, column: OutputColumn) -> str:
@@ -23,7 +30,7 @@ def write(value: Value, column: OutputColumn) -> str:
     if value is None:
         return MISSING
     if isinstance(value, str):
-        return value
+        return plain(value)
     if column.format == "count":
         return f"{round(value):,}"
     if column.format == "percent":
@@ -37,7 +44,7 @@ def write(value: Value, column: OutputColumn) -> str:
 
 def label(column: OutputColumn) -> str:
     """The heading of a column."""
-    return column.label or column.name.replace("_", " ")
+    return plain(column.label or column.name.replace("_", " "))
 
 
 def cells(table: OutputTable) -> list[list[str]]:
@@ -88,7 +95,7 @@ def rich_table(table: OutputTable) -> RichTable:
 
 def heading(table: OutputTable) -> Text:
     """The table's title, for a line of its own, so that a narrow table does not break it."""
-    return Text(table.title or table.name, style="bold")
+    return Text(plain(table.title or table.name), style="bold")
 
 
 def as_text(output: Output, width: int = WIDTH) -> str:
@@ -107,14 +114,14 @@ def fact_lines(output: Output) -> list[str]:
     """Facts, notes and what was suppressed, a line each."""
     lines = []
     if output.facts:
-        plain = OutputColumn(name="fact")
+        fact = OutputColumn(name="fact")
         # By name, since that is the order in which they come back from a hub.
-        lines.append(", ".join(f"{k.replace('_', ' ')} {write(v, plain)}" for k, v in sorted(output.facts.items())))
+        lines.append(", ".join(f"{k.replace('_', ' ')} {write(v, fact)}" for k, v in sorted(output.facts.items())))
     if any(column.format == "percent" for table in output.tables for column in table.columns):
         lines.append("Note: Counts are rounded as the policy says, and percentages are worked out from the rounded counts.")
     lines += [f"Note: {note}" for note in output.notes]
     lines += [f"Suppressed: {words}" for words in output.suppressed]
-    return lines
+    return [plain(line) for line in lines]
 
 
 def html_table(table: OutputTable) -> str:

@@ -237,3 +237,25 @@ def test_hidden_cells_are_said_in_words_and_never_drawn() -> None:
     )
     assert html_table(table).count('<td class="hidden">hidden</td>') == 2
     assert not drawable(table)
+
+
+def test_words_of_a_hostile_hub_steer_no_terminal() -> None:
+    evil = "a\x1b[31mb\r\u202ec\x9d"
+    columns = (OutputColumn(name="x", format="text", label=evil), OutputColumn(name="n"))
+    table = OutputTable(name="t", title=evil, columns=columns, rows=((evil, 1),))
+    shown = as_text(Output(method="count", version=1, tables=(table,), facts={evil: 1}, notes=(evil,), suppressed=(evil,)))
+    assert not {"\x1b", "\r", "\u202e", "\x9d"} & set(shown)
+    assert shown.count("\ufffd[31mb") == 6
+
+
+def test_a_table_of_a_hostile_hub_is_not_drawn() -> None:
+    names = [OutputColumn(name=name) for name in ("estimate", "conf_low", "conf_high")]
+    term = OutputColumn(name="term", format="text")
+    good = OutputTable(name="t", title="t", columns=(term, *names), rows=(("a", 1.0, 0.5, 1.5),))
+    assert drawable(good)
+    for changed in (
+        {"rows": (("a", "one", 0.5, 1.5),)},
+        {"rows": (("a", 1.0, 0.5, 1.5),) * 301},
+        {"columns": (term, term, *names[1:])},
+    ):
+        assert not drawable(good.model_copy(update=changed))

@@ -218,6 +218,8 @@ def test_studies_put_wrong_and_a_node_that_answers_wrongly(hub: Served) -> None:
     assert [row[:4] for row in after["sites"]] == [row[:4] for row in before["sites"]]
     states = {hub.ask("GET", f"/api/studies/{run}", key).json()["state"] for run in taken}
     assert states <= {"running", "finished", "failed"}
+    others = {hub.ask("GET", f"/api/studies/{run}", hub.people[1]).status_code for run in taken}
+    assert others == {404}, "another person's runs are not there"
     unharmed(hub)
 
 

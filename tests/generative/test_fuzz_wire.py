@@ -212,7 +212,7 @@ def test_a_frame_is_read_or_refused(rng: random.Random) -> None:
         only(lambda node=node: node.from_bytes(harmed_json(text(message), rng)))  # type: ignore[misc]
 
 
-@fuzz
+@settings(fuzz, max_examples=60)
 @given(SEEDS)
 def test_a_site_answers_any_task_of_its_hub_in_its_own_words(rng: random.Random) -> None:
     """Under the hub's own signature: a reply, a refusal by code, or a task that is not opened."""

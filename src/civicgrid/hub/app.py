@@ -157,6 +157,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
         watch = asyncio.create_task(_watch(hub))
         yield
         watch.cancel()
+        _log_refusals(hub)
         hub.nonces.close()
         hub.engine.dispose()
 
@@ -192,12 +193,22 @@ def _bound(
 
 
 async def _watch(hub: Hub) -> None:
+    said = time.monotonic()
     while True:
         await asyncio.sleep(0.5)
+        if time.monotonic() - said > 60.0:
+            said = time.monotonic()
+            _log_refusals(hub)
         try:
             hub.runs.overdue()
         except Exception as error:
             log.error("watching runs failed: %s", type(error).__name__)
+
+
+def _log_refusals(hub: Hub) -> None:
+    words = hub.limits.refusals()
+    if words:
+        log.warning("refused since the last such line: %s", words)
 
 
 async def _healthz() -> dict[str, str]:

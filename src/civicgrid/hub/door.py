@@ -51,6 +51,7 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        address = scope["client"][0] if scope["client"] else ""
         started = ended = False
 
         async def dressed(message: Message) -> None:
@@ -59,13 +60,15 @@ class Door:
                 ended = not message.get("more_body", False)
             else:
                 started = True
+                if message["status"] >= 400:
+                    self.limits.refused(message["status"], address)
                 own: Pairs = message["headers"]
                 names = {name for name, _ in own}
                 message["headers"] = own + [pair for pair in self._always if pair[0] not in names]
             await send(message)
 
         try:
-            self.limits.knock(scope["client"][0] if scope["client"] else "")
+            self.limits.knock(address)
             refused = _refusal(scope["headers"])
             if refused is None:
                 await self.app(scope, receive, dressed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +19,7 @@ from civicgrid.errors import CivicGridError, WireError
 
 BURST_SECONDS = 10.0
 MOST_CLIENTS = 10_000
+MOST_NAMED = 1_000
 MOST_UNPROVEN = 512_000_000
 MOST_UNPROVEN_EACH = 256_000_000
 """Bytes of message bodies in memory whose signature has not been checked yet: of all clients, and of one address."""
@@ -75,6 +76,7 @@ class Limits:
         self._polls = settings.polls
         self._waiting: dict[str, int] = {}
         self._unproven: dict[str, int] = {}
+        self._refused: Counter[tuple[int, str]] = Counter()
 
     def knock(self, address: str) -> None:
         """A request has come from this address. Throttled, before anything of it is looked at, where there are too many."""
@@ -91,6 +93,18 @@ class Limits:
         wait = (self._nodes if node else self._people).take(key, time.monotonic())
         if wait:
             raise Throttled("Too many requests come under this key. Wait, then go on; nothing was lost.", wait)
+
+    def refused(self, status: int, address: str) -> None:
+        """Count a request that was refused, for the log. A flood makes one line of it, not a line a request."""
+        named = (status, client(address))
+        self._refused[named if named in self._refused or len(self._refused) < MOST_NAMED else (status, "others")] += 1
+
+    def refusals(self) -> str:
+        """What was refused since this was last asked: status, address, how often. Empty where nothing was."""
+        most = [f"{status} to {address} {times} time(s)" for (status, address), times in self._refused.most_common(10)]
+        more = len(self._refused) - len(most)
+        self._refused.clear()
+        return "; ".join(most) + (f"; and {more} more" if more > 0 else "")
 
     @contextmanager
     def waiting(self, key: str) -> Iterator[None]:

@@ -192,7 +192,17 @@ def test_a_flood_without_signatures_is_turned_away_and_the_signed_go_through(hub
 
 def test_nothing_of_all_this_is_in_the_log(hub: Served) -> None:
     assert "Traceback" not in hub.log
-    assert hub.log == ""
+    assert "ERROR" not in hub.log
+
+
+def test_what_was_refused_stands_in_the_log_with_its_address_and_nothing_else(tmp_path: Path) -> None:
+    with served(tmp_path) as stopped:
+        for _ in range(3):
+            stopped.ask("GET", "/api/network", SigningKey.generate())
+        stopped.ask("GET", "/api/network", stopped.people[0])
+        stopped.ask("GET", "/nothing/" + "secret" * 3)
+    assert "refused since the last such line: 401 to 127.0.0.1 3 time(s); 404 to 127.0.0.1 1 time(s)" in stopped.log
+    assert "secret" not in stopped.log
 
 
 # --- faults of the program ------------------------------------------------------------------------------------------

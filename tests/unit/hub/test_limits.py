@@ -94,6 +94,23 @@ def test_a_key_has_only_so_many_requests_that_wait() -> None:
             pass
 
 
+def test_what_was_refused_is_counted_for_one_line_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    its = Limits(SETTINGS)
+    assert its.refusals() == ""
+    for _ in range(3):
+        its.refused(401, "192.0.2.1")
+    its.refused(429, "192.0.2.1")
+    assert its.refusals() == "401 to 192.0.2.1 3 time(s); 429 to 192.0.2.1 1 time(s)"
+    assert its.refusals() == ""
+    monkeypatch.setattr(limits, "MOST_NAMED", 20)
+    for number in range(1000):
+        its.refused(401, f"192.0.{number // 250}.{number % 250}")
+    assert len(its._refused) <= 21
+    words = its.refusals()
+    assert words.startswith("401 to others 980 time(s); ")
+    assert words.endswith("; and 11 more")
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from starlette.requests import ClientDisconnect
+
 from civicgrid.config import HubSettings
 from civicgrid.errors import CivicGridError, WireError
 
@@ -137,6 +139,8 @@ class Limits:
                     raise TooLarge(f"Expected a message of at most {most:,} bytes. Send less.")
                 if len(chunks) > 1 and self._full(name):
                     raise Throttled("The hub is taking in as many large messages as it can hold. Wait, then go on.", 1.0)
+        except ClientDisconnect:
+            raise WireError("The sender went away before its message had come whole.") from None
         finally:
             left = self._unproven.get(name, 0) - held
             if left > 0:

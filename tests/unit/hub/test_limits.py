@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from civicgrid.config import HubSettings
+from civicgrid.errors import WireError
 from civicgrid.hub import limits
 from civicgrid.hub.limits import Buckets, Limits, Throttled, TooLarge, client
 
@@ -137,6 +139,17 @@ def test_a_body_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None
     taken = chunks(3, 5, 1000)
     with pytest.raises(TooLarge, match="at most 7 bytes"):
         asyncio.run(its.read(taken, "a", 7))
+
+
+def test_a_sender_who_goes_away_in_the_middle_has_sent_nothing() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ClientDisconnect
+
+    its = Limits(SETTINGS)
+    with pytest.raises(WireError, match="before its message had come whole"):
+        asyncio.run(its.read(broken(), "a", 1000))
+    assert its._unproven == {}
 
 
 def test_bodies_that_are_nobody_s_yet_take_only_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:

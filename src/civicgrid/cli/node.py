@@ -154,6 +154,32 @@ def status(folder: Folder) -> None:
         console.print("Data sets: the node is running and has its data file open.")
 
 
+@app.command("epoch")
+def epoch(
+    folder: Folder,
+    dataset: Annotated[str, typer.Argument(help="The data set whose epoch is over.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """End the running epoch of a data set: answers are no longer held against those given until now."""
+    from civicgrid.node.home import Home
+    from civicgrid.node.state import State
+
+    typer.echo(
+        "From now on nothing is compared with what has been answered about this data set until now. Whoever asks about "
+        "nearly the same people again could subtract the two answers."
+    )
+    if not yes and not typer.confirm("End the epoch?"):
+        raise typer.Exit(1)
+    home = Home(folder)
+    state = State(home.state, home.seal())
+    with state.transaction():
+        if not state.epochs.end(dataset):
+            raise DataError(f"Nothing has been answered about a data set {dataset!r} here, so no epoch runs.")
+        state.audit("epoch ended", dataset=dataset)
+    state.close()
+    typer.echo(f"The epoch of {dataset} has ended. The next study begins another.")
+
+
 @permits.command("grant")
 def grant(
     folder: Folder,

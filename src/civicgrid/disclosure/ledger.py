@@ -43,6 +43,11 @@ class Ledger:
         found = self.connection.execute("select distinct roster from answers where rows = ?", (rows,))
         return {str(row[0]) for row in found}
 
+    def asks(self, rows: str) -> set[str]:
+        """The different Asks that have been answered about these people."""
+        found = self.connection.execute("select distinct ask from answers where rows = ?", (rows,))
+        return {str(row[0]) for row in found}
+
     def record(self, task: str, context: str, ask: str, rows: str, roster: str, reply: bytes, at: float) -> None:
         """Enter an answer. The caller commits, together with its outbox."""
         self.connection.execute(

@@ -33,7 +33,25 @@ residual_df = 10         # and at least 10 people more than coefficients
 zeros = false            # true: a count of nobody is hidden too
 digits = 6               # significant digits of a published estimate
 covariance = false       # whether covariance matrices may be published
+
+[ledger]
+epoch_days = 7           # answers are compared with those of the last days: a load after so many begins anew
+answers = 100            # the most different analyses that are answered about the same people in that time
+asks = 1000              # and the most different questions of the hub about them, over all rounds
 """
+
+
+class LedgerRules(Node):
+    """How the release ledger remembers.
+
+    epoch_days  an epoch lasts until the first load that comes this many days after it began and brings enough new people
+    answers     the most different analyses about the same people in one epoch: what people see
+    asks        the most different Asks about the same people in one epoch: what the hub sees
+    """
+
+    epoch_days: float = Field(default=7.0, ge=1.0, le=366.0)
+    answers: int = Field(default=100, ge=1, le=10_000)
+    asks: int = Field(default=1000, ge=1, le=100_000)
 
 
 class Policy(Node):
@@ -42,6 +60,7 @@ class Policy(Node):
     thresholds: Thresholds = Thresholds()
     pooled_threshold: bool = True
     organisations: int = Field(default=3, ge=3, le=100)
+    ledger: LedgerRules = LedgerRules()
 
     @classmethod
     def open(cls) -> Policy:

@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, ValidationError
 
 from civicgrid.canonical import Node, describe
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
@@ -151,6 +152,13 @@ class Method(Node):
     @abstractmethod
     def site(self, table: Table, ask: Ask) -> Share:
         """At a node: the sums that this round asks for, over this site's people."""
+
+    @abstractmethod
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        """At a node: the people behind the answer, beside everybody in the cohort, for the release ledger.
+
+        `methods.row_sets` builds them. `RowSet.columns` names columns of the cohort.
+        """
 
     @abstractmethod
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:

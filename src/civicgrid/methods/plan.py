@@ -97,8 +97,16 @@ class Plan(Node):
         return "\n".join(lines)
 
 
-def reads(cohort: Cohort) -> frozenset[str]:
-    """Every column that a cohort reads, as "table.column", those that its words imply among them."""
+def sources(cohort: Cohort) -> dict[str, frozenset[str]]:
+    """For each column of a cohort, the columns of the data that it is made from, but for the ids that join tables."""
+    return {
+        column.name: frozenset(read for read in reads(column.series) if not read.endswith(".person_id"))
+        for column in cohort.columns
+    }
+
+
+def reads(cohort: Node) -> frozenset[str]:
+    """Every column that a cohort, or a part of one, reads, as "table.column", those that its words imply among them."""
     found: set[str] = set()
     for node in walk(cohort):
         match node:

@@ -5,7 +5,7 @@
     custodians.keys    public keys of the people who may sign permits here, one a line
     peers.json         the other sites that the custodian trusts: organisation and keys
     permits/           signed permits, one file each
-    keys/              the node's own private keys (readable by its user alone)
+    keys/              the node's own private keys, and that of the release ledger (readable by its user alone)
     data.duckdb        the data
     state.sqlite       ledger, outbox, audit log
 """
@@ -27,6 +27,7 @@ from civicgrid.governance.permit import Permit, read_permit
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
+from civicgrid.trust.seal import Seal
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Home:
         (self.path / "permits").mkdir(exist_ok=True)
         SigningKey.generate().save(self.path / "keys" / "signing.pem")
         ExchangeKey.generate().save(self.path / "keys" / "exchange.pem")
+        Seal.generate().save(self.path / "keys" / "ledger.key")
         (self.path / "policy.toml").write_text(EXAMPLE, "utf-8")
         (self.path / "custodians.keys").write_text("# One public key a line: who may sign permits at this site.\n")
         (self.path / "peers.json").write_text("[]\n")
@@ -68,6 +70,10 @@ class Home:
 
     def exchange(self) -> ExchangeKey:
         return ExchangeKey.load(self.path / "keys" / "exchange.pem")
+
+    def seal(self) -> Seal:
+        """The key of the release ledger."""
+        return Seal.load(self.path / "keys" / "ledger.key")
 
     def policy(self) -> Policy:
         return self._fresh("policy", ("policy.toml",), lambda: Policy.load(self.path / "policy.toml"))

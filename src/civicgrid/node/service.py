@@ -41,7 +41,7 @@ class Service:
             settings.network, home.member(), home.signing(), home.exchange(), settings.hub_key
         )
         self.store = Store(home.data)
-        self.state = State(home.state)
+        self.state = State(home.state, home.seal())
         data = Stored(self.store, settings.cache_megabytes * 1_000_000)
         self.site = Site(self.identity, home, data, self.state)
         self.connection = Connection(settings.hub, self.identity.signing)

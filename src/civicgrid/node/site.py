@@ -24,6 +24,7 @@ from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
 from civicgrid.methods.method import Ask, Method
+from civicgrid.node.releases import Releases
 from civicgrid.node.rosters import Rosters, names
 from civicgrid.node.session import Data, Session, open_session
 from civicgrid.node.state import State
@@ -92,6 +93,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.rosters = Rosters(self.identity.member, self.trusted, self.state)
+        self.releases = Releases(self.state, lambda: self.data, self.trusted.policy, lambda: self.now())
 
     def answer(self, signed: SignedTask) -> Answered | None:
         """The reply to a task, or None where none is due. The same task gets the same bytes.
@@ -144,6 +146,7 @@ class Site:
         if not enough and (roster.mode == "open" or not self._pooled(permit)):
             # Nobody and a few look the same from outside.
             raise Withheld(Code.DISCLOSURE, "the cohort is too small here")
+        self.releases.check(session, list(request.plan.methods), thresholds)
         alone = enough and (roster.mode == "open" or self._first_shares_stand_alone(session, thresholds))
         standing = Standing(roster=roster.digest(), site=self.identity.member.site, alone=alone)
         reply = Accepted(
@@ -256,8 +259,11 @@ class Site:
         if self.state.ledger.asked(context) is not None:
             raise Withheld(Code.ROSTER, "another question, or another message, under the same round")
         self._in_order(round_)
-        share = self._share(session, round_, method, raw)
         thresholds = self._thresholds(permit)
+        self.releases.check_ask(session, ask_digest, thresholds)
+        if round_.round == 0:
+            self.releases.check(session, [round_.analysis], thresholds)
+        share = self._share(session, round_, method, raw)
         again = self.rosters.other(session.rows, roster)
         if again and not stands_alone(share, thresholds):
             raise Withheld(Code.DISCLOSURE, "the same people under another roster")
@@ -280,6 +286,7 @@ class Site:
             self.state.ledger.record(
                 task, context, ask_digest, session.rows, names(roster), _join(answered), self.state.clock()
             )
+            self.releases.enter(session, round_.analysis, ask_digest, round_.round == 0, thresholds)
             self.state.audit(
                 "released",
                 run=round_.run,

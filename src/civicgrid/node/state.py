@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from civicgrid.disclosure.epochs import Epochs
 from civicgrid.disclosure.ledger import Ledger
+from civicgrid.disclosure.row_sets import RowSets
 from civicgrid.errors import CivicGridError, ConfigError
 from civicgrid.trust.chain import Head, Link, follow
+from civicgrid.trust.seal import Seal
 
 SCHEMA = """
 create table if not exists runs (
@@ -46,9 +49,12 @@ class Outgoing:
 
 
 class State:
-    """The node's own database. `path` None keeps it in memory, for a simulation."""
+    """The node's own database. `path` None keeps it in memory, for a simulation, under a seal of its own.
 
-    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
+    `seal` is the site's key for the release ledger; without it a state on disk shows everything but that.
+    """
+
+    def __init__(self, path: Path | None, seal: Seal | None = None, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         try:
             self.connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
@@ -61,6 +67,24 @@ class State:
             ) from None
         self.ledger = Ledger(self.connection)
         self._confirmed: set[str] = set()
+        if seal is None and path is None:
+            seal = Seal.generate()
+        self._row_sets = None if seal is None else RowSets(self.connection, seal)
+        self._epochs = None if seal is None else Epochs(self.connection, seal)
+
+    @property
+    def row_sets(self) -> RowSets:
+        """The people behind earlier answers. ConfigError where the state was opened without the site's seal."""
+        if self._row_sets is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._row_sets
+
+    @property
+    def epochs(self) -> Epochs:
+        """The epochs of the data sets. ConfigError where the state was opened without the site's seal."""
+        if self._epochs is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._epochs
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -71,6 +95,8 @@ class State:
             yield self.connection
         except BaseException:
             self.connection.execute("rollback")
+            if self._row_sets is not None:
+                self._row_sets.forget()
             raise
         self.connection.execute("commit")
         self._confirmed.clear()

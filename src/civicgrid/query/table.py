@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from civicgrid.query.types import Schema
@@ -39,6 +41,12 @@ class Table(ABC):
     def whole(self) -> set[tuple[str, ...]]:
         """Sets of columns in which nothing has been found missing: a cache, since the rows of a table never change."""
         return set()
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.uint32]:
+        """All person numbers in the order of the rows, read once: for the release ledger alone."""
+        parts = [np.from_dlpack(part) for part in self.persons()]
+        return np.concatenate([np.zeros(0, dtype=np.uint32), *parts]).astype(np.uint32)
 
     @property
     @abstractmethod

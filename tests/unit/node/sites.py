@@ -27,6 +27,7 @@ from civicgrid.node.site import Identity, Site
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey
+from civicgrid.trust.seal import Seal
 from civicgrid.wire import (
     Accepted,
     Frame,
@@ -127,6 +128,7 @@ class World:
         self.sites: dict[str, Site] = {}
         self.trust: dict[str, Trust] = {}
         self.stores: dict[str, Store] = {}
+        self.seals: dict[str, Seal] = {}
         self.states = states
         for name, frame in frames.items():
             store = stored(frame, self.dictionary)
@@ -141,7 +143,8 @@ class World:
             trust.own_permits = [self.permit(name, pooled_threshold=pooled)]
 
     def _site(self, name: str, identity: Identity) -> Site:
-        state = State(None if self.states is None else self.states / f"{name}.sqlite")
+        seal = self.seals.setdefault(name, Seal.generate())
+        state = State(None if self.states is None else self.states / f"{name}.sqlite", seal)
         return Site(identity, self.trust[name], Stored(self.stores[name], CACHE), state, lambda: self.moment)
 
     def reopen(self, name: str) -> None:

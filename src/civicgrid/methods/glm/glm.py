@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy import special  # not scipy.stats: a node would spend three seconds on loading it
 
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.rules import model_refusal
 from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
-from civicgrid.methods.glm.cells import shown_cells
+from civicgrid.methods.glm.cells import codings, shown_cells
 from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
 from civicgrid.methods.glm.fit import Fit, newton
@@ -23,6 +24,7 @@ from civicgrid.methods.glm.site import one_pass, spread, survey
 from civicgrid.methods.glm.survey import Survey, survey_of, totals_of
 from civicgrid.methods.glm.terms import Term, as_terms
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
+from civicgrid.methods.row_sets import used_sets
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -143,6 +145,10 @@ class GLM(Method):
         if ask.step == "pass":
             return one_pass(model, table, ask)
         raise PlanError(f"A regression has the rounds survey, spread and pass; {ask.step!r} came. Update the node.")
+
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        model = self._model(table.schema)
+        return used_sets(table, model.people(table), model.columns, codings(model))
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         model = self._model(schema)

@@ -21,7 +21,7 @@ class Ledger:
     """The memory of one node.
 
     `task` is the digest of a signed task, `context` names a mask (run, attempt, roster, round), `ask` is the digest of
-    what was asked, `rows` names the people (snapshot and population), `roster` the members that were to answer together.
+    what was asked, `rows` names the people (snapshot and population), `roster` the members whose masks were to cancel.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -280,7 +280,7 @@ async def _submit(hub: Hub, request: Request) -> Response:
         )
     wanted = set(asked.sites) & holding if asked.sites else holding
     ready = {site: hub.members[site] for site in wanted if hub.connected(site)}
-    offline = tuple(sorted(wanted - set(ready)))
+    offline = tuple(hub.members[site] for site in sorted(wanted - set(ready)))
     return _json({"run": hub.runs.start(asked, study, ready, offline)})
 
 

@@ -93,7 +93,7 @@ class Runs:
     def line(self, site: str) -> Line:
         return self.lines.setdefault(site, Line())
 
-    def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]) -> str:
+    def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]) -> str:
         """Begin a run. The same signed study is one run, however often it is sent."""
         run = request.digest()
         with self.journal.transaction() as connection:
@@ -108,7 +108,7 @@ class Runs:
                     plan=request.plan.identity,
                     study=study.canonical().decode(),
                     members=json.dumps([members[site].to_data() for site in sorted(members)]),
-                    offline=json.dumps(list(offline)),
+                    offline=json.dumps([member.to_data() for member in offline]),
                     submitted=time.time(),
                     state="running",
                 )
@@ -132,10 +132,10 @@ class Runs:
     def _take_up(self, row: sa.RowMapping) -> None:
         study = Envelope.from_bytes(row["study"])
         members = {m["site"]: Member.model_validate(m) for m in json.loads(row["members"])}
-        self._begin(read_study(study), study, members, tuple(json.loads(row["offline"])))
+        self._begin(read_study(study), study, members, tuple(Member.model_validate(m) for m in json.loads(row["offline"])))
 
     def _begin(
-        self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]
+        self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]
     ) -> None:
         run = request.digest()
         talk = Conversation(run, conduct(request, study, run, members, offline, self.thresholds))

@@ -25,7 +25,7 @@ from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
 from civicgrid.methods.method import Ask, Method
 from civicgrid.node.releases import Releases
-from civicgrid.node.rosters import Rosters, names
+from civicgrid.node.rosters import Rosters, party_of
 from civicgrid.node.session import Data, Session, open_session
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
@@ -283,8 +283,9 @@ class Site:
         released = release(share, terms)
         with self.state.transaction():
             answered = self._put_out(task, Shared(task=task), released)
+            party = " ".join(party_of(roster, self.identity.member.site))
             self.state.ledger.record(
-                task, context, ask_digest, session.rows, names(roster), _join(answered), self.state.clock()
+                task, context, ask_digest, session.rows, party, _join(answered), self.state.clock()
             )
             self.releases.enter(session, round_.analysis, ask_digest, round_.round == 0, thresholds)
             self.state.audit(

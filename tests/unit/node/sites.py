@@ -256,9 +256,14 @@ class World:
     ) -> StudyResult:
         """The whole conversation of an honest hub. `lose` says which site does not answer which dispatch."""
         request = self.request(plan)
-        members = {site: self.member(site) for site in sorted(sites or self.sites)}
+        members = {site: self.member(site) for site in sorted(sites or self.sites) if site not in offline}
         talk = conduct(
-            request, request.signed(self.person), request.digest(), members, tuple(offline), published or Thresholds()
+            request,
+            request.signed(self.person),
+            request.digest(),
+            members,
+            tuple(self.member(site) for site in offline),
+            published or Thresholds(),
         )
         try:
             dispatch = next(talk)

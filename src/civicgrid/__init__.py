@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from civicgrid.methods import Count as Count
     from civicgrid.methods import Crosstab as Crosstab
     from civicgrid.methods import Describe as Describe
+    from civicgrid.methods import Discover as Discover
     from civicgrid.methods.glm import interaction as interaction
     from civicgrid.methods.glm import poly as poly
     from civicgrid.query.language import case as case
@@ -47,7 +48,7 @@ _FROM = {
     "civicgrid.client.simulate": ("simulate",),
     "civicgrid.curation.dictionary": ("Dictionary",),
     "civicgrid.disclosure.policy": ("Policy",),
-    "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe"),
+    "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe", "Discover"),
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cdm", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",

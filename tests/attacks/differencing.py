@@ -190,6 +190,31 @@ def _refusals(defended: bool, early: bool) -> int:
     return known(guesses, SECRET)
 
 
+def _averages(defended: bool) -> int:
+    """Ask how many there are with and without the target, each time with another few people left out, and average."""
+    made = grid(defended)
+    t = made.dataset(DATASET)
+    truth = SECRET[0]
+
+    def average(population: Any) -> float | None:
+        told = []
+        for other in range(1, TARGETS):
+            try:
+                found = made.run(cg.Discover(cg.cohort(population & (t.year != 1900 + other)))).to_pandas()
+            except CivicGridError:
+                continue
+            value = found.set_index("site")["people"].get("ash", np.nan)
+            # What leaving out somebody known changes, the attacker knows.
+            told.append(float(value) + SECRET[other])
+        told = [value for value in told if not np.isnan(value)]
+        return float(np.mean(told)) if len(told) == TARGETS - 1 else None
+
+    whole, rest = average(t.positive), average(t.positive & (t.year != 1900))
+    if whole is None or rest is None:
+        return 0
+    return int((whole - rest > 0.5) == truth)
+
+
 def _refusals_of_a_plain_ledger() -> int:
     """The same against a ledger that refuses what differs by one to nine, and answers what does not differ at all."""
     people = FRAMES["ash"]
@@ -202,6 +227,7 @@ def _refusals_of_a_plain_ledger() -> int:
 
 
 ATTACKS = [
+    Attack("averaging rough counts", "researcher", "cell keys, few askings", 1, _averages),
     Attack("differencing two cohorts", "researcher", "release ledger", TARGETS, _two_cohorts),
     Attack("differencing a cell and a cohort", "researcher", "release ledger", TARGETS, _nested_cells),
     Attack("n against n-1 regression", "researcher", "release ledger", TARGETS, _n_against_n_minus_one),

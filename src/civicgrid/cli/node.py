@@ -188,7 +188,7 @@ def grant(
     title: Annotated[str, typer.Option(help="The project's title.")],
     person: Annotated[list[str], typer.Option(help="A researcher as NAME=PUBLIC-KEY; give it again for more.")],
     dataset: Annotated[list[str], typer.Option(help="A data set that may be used; give it again for more.")],
-    method: Annotated[list[str], typer.Option(help="A method that may run: count, describe, crosstab, glm.")],
+    method: Annotated[list[str], typer.Option(help="A method that may run: discover, count, describe, crosstab, glm.")],
     purpose: Annotated[str, typer.Option(help="What for, in a sentence.")],
     column: Annotated[list[str] | None, typer.Option(help="table.column that may be read, or table.*, or *.")] = None,
     plan: Annotated[list[Path] | None, typer.Option(help="Allow only these plan files.")] = None,

@@ -56,7 +56,7 @@ CLASSES = 64
 KEPT_APART = 10
 """Differences of up to this many times `within` are kept."""
 
-Role = Literal["cohort", "whole", "cell", "difference"]
+Role = Literal["cohort", "whole", "cell", "difference", "rough"]
 WHOLE = ("cohort", "whole")
 
 
@@ -67,7 +67,7 @@ class RowSet:
     They are everybody in a `cohort`; or all the people that an answer, or one of its variables, used (`whole`); or a cell
     among others; or what a set of the first two kinds holds beyond another that was answered (`difference`). `definition`
     names the conditions that a cohort or cell is made by; `levels` are those of a cell, as a method gives it: columns and
-    codes.
+    codes. The people of a cohort of which was only told roughly how many they are (`rough`) stand apart from all others.
     """
 
     people: BitMap
@@ -160,7 +160,7 @@ class RowSets:
         for stated in answers:
             answer = self._with_differences(load, stated, given, within)
             for part in answer.sets:
-                if part.role == "cell" and part.size <= within:
+                if part.role == "rough" or (part.role == "cell" and part.size <= within):
                     continue
                 if self._clashes(load, answer, part, within):
                     return True
@@ -249,6 +249,20 @@ class RowSets:
         index = self._index(load)
         index.add([entry for entry in added if entry[0] not in index.known])
 
+    def rough(self, load: Load, part: RowSet, within: int) -> int:
+        """How many other cohorts of just these people, or of nearly these, have been told of roughly in this epoch."""
+        found: set[tuple[str, str]] = set()
+        for number in self._index(load).near(part, within):
+            stands = self.connection.execute(
+                "select definition from released_sets where row_set = ? and role = 'rough'", (number,)
+            ).fetchall()
+            if stands:
+                people = self._opened(load, number)[1]
+                if part.people.symmetric_difference_cardinality(people) <= within:
+                    digest = hashlib.sha256(people.serialize()).hexdigest()
+                    found |= {(digest, str(definition)) for (definition,) in stands}
+        return len(found - {(part.digest, part.definition)})
+
     def answers(self, load: Load, part: RowSet) -> set[str]:
         """The questions that have been answered about just these people in this epoch."""
         found = self.connection.execute(
@@ -311,6 +325,8 @@ def _clash(
     same_load: bool = True,
 ) -> bool:
     """Whether a set of this answer comes too near to a set that stands in the other."""
+    if earlier.role == "rough":
+        return False
     if abs(part.size - earlier.size) > within:
         return False
     apart = part.people.symmetric_difference_cardinality(earlier.people)

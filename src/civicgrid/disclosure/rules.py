@@ -10,10 +10,11 @@ Under `Thresholds.open()` every part passes exactly as it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, Sums
+from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, RoughCount, Sums
 from civicgrid.disclosure.suppression import Mask, hide, hide_with_margins, small, with_margins
 from civicgrid.disclosure.thresholds import Thresholds
 
@@ -28,6 +29,7 @@ __all__ = [
     "open_model",
     "open_sums",
     "people_needed",
+    "rough_count",
     "round_counts",
     "small",
     "stands_alone",
@@ -40,6 +42,14 @@ many sites.
 """
 
 
+ROUGH, ROUGHEST = 2.0, 6
+
+_CUMULATED = np.cumsum(
+    [weight for away in range(-ROUGHEST, ROUGHEST + 1) for weight in [math.exp(-(away**2) / (2 * ROUGH**2))]]
+)
+_CUMULATED = _CUMULATED[:-1] / _CUMULATED[-1]
+
+
 def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     """Whether this part could leave a site by itself with nothing hidden, merged or rounded.
 
@@ -50,6 +60,8 @@ def stands_alone(part: Part, thresholds: Thresholds) -> bool:
         return not small(part.values, thresholds).any()
     if isinstance(part, Sums):
         return not small(part.support, thresholds).any()
+    if isinstance(part, RoughCount):
+        return True
     return model_refusal(part.rows, part.parameters, part.cells(), thresholds) is None
 
 
@@ -83,6 +95,21 @@ def people_needed(parameters: int, thresholds: Thresholds) -> int:
 def round_counts(values: IntArray, base: int) -> IntArray:
     """To the nearest multiple of `base`, halves up."""
     return np.asarray((values + base // 2) // base * base, dtype=np.int64)
+
+
+def rough_count(part: RoughCount, thresholds: Thresholds, tag: Callable[[bytes], bytes]) -> int | None:
+    """The count with noise of its own, rounded; None for fewer than `min_cell`, with or without the noise.
+
+    `tag` gives bytes that only this site can work out (its cell key). From them a whole number is drawn with the mean 0 and
+    about the standard deviation `ROUGH`, at most `ROUGHEST` either way. The same people get the same number.
+    """
+    if thresholds.min_cell == 0:
+        return part.count
+    place = int.from_bytes(tag(b"rough count" + part.people)[:8], "little") / 2.0**64
+    rough = part.count + int(np.searchsorted(_CUMULATED, place, side="right")) - ROUGHEST
+    if min(part.count, rough) < thresholds.min_cell:
+        return None
+    return int(round_counts(np.array(rough), thresholds.round_to))
 
 
 def open_counts(part: Counts, thresholds: Thresholds) -> tuple[IntArray, Mask]:

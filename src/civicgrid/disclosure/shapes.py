@@ -116,7 +116,23 @@ class ModelSums:
         _expect(self.name, self.exponents, np.int64, self.values.shape)
 
 
-Part = Counts | Histogram | Sums | ModelSums
+@dataclass(frozen=True)
+class RoughCount:
+    """How many people there are at this site, to be told roughly: with noise drawn from `people`, which names just them.
+
+    It always leaves open and by itself, and is never added to anything.
+    """
+
+    name: str
+    count: int
+    people: bytes = field(repr=False)
+
+    @property
+    def values(self) -> IntArray:
+        return np.array(self.count, dtype=np.int64)
+
+
+Part = Counts | Histogram | Sums | ModelSums | RoughCount
 Share = tuple[Part, ...]
 """What a method's site half hands to the gate."""
 
@@ -125,7 +141,8 @@ Share = tuple[Part, ...]
 class Received:
     """One part after the sites' parts have been added: what a method's coordinator reads.
 
-    `values` is the sum. `hidden` marks entries that at least one open site did not show. For a histogram
+    `values` is the sum; of rough counts there is none, and `values` has one entry for each of `sites`. `hidden`
+    marks entries that at least one open site did not show. For a histogram
     `low` and `high` bound the number of people below each bin's lower end, shape (groups, bins + 1); equal
     where every bin came exact.
     """
@@ -135,6 +152,7 @@ class Received:
     hidden: npt.NDArray[np.bool_] | None = None
     low: IntArray | None = None
     high: IntArray | None = None
+    sites: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -208,7 +226,18 @@ class Estimates:
     notes: tuple[str, ...] = ()
 
 
-Block = Counts | Measures | Derived | Estimates
+@dataclass(frozen=True)
+class PerSite:
+    """What each site has told by itself under its own rules. `hidden` marks the sites that told nothing."""
+
+    name: str
+    title: str
+    sites: tuple[str, ...]
+    values: IntArray
+    hidden: npt.NDArray[np.bool_]
+
+
+Block = Counts | Measures | Derived | Estimates | PerSite
 
 
 @dataclass(frozen=True)

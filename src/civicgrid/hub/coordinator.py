@@ -192,9 +192,8 @@ def _analyse(
             raw = yield from _rounds(state, analysis, rounds)
             method = analysis.method
             output = publish(raw, state.strictest, method.kind, method.version)
-            return AnalysisResult(
-                name=analysis.name, output=output, mode=state.roster.mode, rounds=rounds.done, sites=sites
-            )
+            mode = "open" if method.rough else state.roster.mode
+            return AnalysisResult(name=analysis.name, output=output, mode=mode, rounds=rounds.done, sites=sites)
         except (FitError, WireError, ArithmeticError, ValueError) as error:
             plain = isinstance(error, FitError | WireError)
             why = str(error) if plain else "The numbers that the sites gave together could not be worked with."
@@ -249,7 +248,7 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         if missing:
             raise _Left(missing)
         rounds.done += 1
-        combined = combine([answers[site].share for site in sorted(answers)])
+        combined = combine([answers[site].share for site in sorted(answers)], sorted(answers))
         try:
             ask = coordination.send(combined)
         except StopIteration as stop:

@@ -120,6 +120,8 @@ class Method(Node):
     """
 
     version: ClassVar[int] = 1
+    rough: ClassVar[bool] = False
+    """Whether each site answers by itself and roughly: then no answer is exact enough to be taken from another."""
     _source: Any = PrivateAttr(default=None)
 
     kind: str = Field(description="The method's name.")

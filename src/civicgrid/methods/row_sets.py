@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
 
-from civicgrid.disclosure.row_sets import RowSet
+from civicgrid.disclosure.row_sets import Role, RowSet
 from civicgrid.methods.people import People
 from civicgrid.query.table import Table
 
@@ -48,9 +48,9 @@ def by_levels(names: Sequence[str], shape: Sequence[int]) -> Coding:
     return Coding(tuple(names), tuple(shape), code)
 
 
-def everybody(table: Table, definition: str) -> RowSet:
+def everybody(table: Table, definition: str, role: Role = "cohort") -> RowSet:
     """All people of a cohort, made by these conditions."""
-    return RowSet(bitmap(table.numbers), role="cohort", definition=definition)
+    return RowSet(bitmap(table.numbers), role=role, definition=definition)
 
 
 def used_sets(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from civicgrid.canonical import digest
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.policy import Policy
-from civicgrid.disclosure.row_sets import Answered, Load, RowSet
+from civicgrid.disclosure.row_sets import Answered, Load, Role, RowSet
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.people import levels_of
 from civicgrid.methods.plan import Plan, sources
@@ -21,6 +21,9 @@ from civicgrid.methods.row_sets import everybody
 from civicgrid.node.session import Data, Session
 from civicgrid.node.state import State
 from civicgrid.query import conditions
+
+MOST_ROUGH = 5
+"""Of so many cohorts within a few people of each other a site tells roughly how many they hold: more could be averaged."""
 
 
 class Releases:
@@ -37,12 +40,21 @@ class Releases:
         if within < 1:
             return
         load = self._load(session, thresholds)
-        answers = [self._answered(session, name) for name in analyses]
+        methods = session.request.plan.methods
+        for name in analyses:
+            if methods[name].rough and self._told(load, session, name, within) >= MOST_ROUGH:
+                raise Withheld(Code.DISCLOSURE, "nearly the same people have been told of as often as is safe")
+        answers = [self._answered(session, name) for name in analyses if not methods[name].rough]
+        if not answers:
+            return
         if self.state.row_sets.conflict(load, answers, within):
             raise Withheld(Code.DISCLOSURE, "too near to what was answered before")
         given = self.state.row_sets.answers(load, answers[0].sets[0])
         if len(given | {answer.name for answer in answers}) > self.policy().ledger.answers:
             raise Withheld(Code.DISCLOSURE, "as many analyses of these people as the policy allows in one epoch")
+
+    def _told(self, load: Load, session: Session, analysis: str, within: int) -> int:
+        return self.state.row_sets.rough(load, self._answered(session, analysis).sets[0], within)
 
     def check_ask(self, session: Session, ask: str, thresholds: Thresholds) -> None:
         """Withheld(DISCLOSURE) where the hub has asked as many different things about these people as the policy allows."""
@@ -95,7 +107,8 @@ class Releases:
                 )
                 for part in plan.methods[analysis].row_sets(session.table)
             ]
-            session.answers[analysis] = Answered(name, (everybody(session.table, made_by.cell(())), *sets))
+            role: Role = "rough" if plan.methods[analysis].rough else "cohort"
+            session.answers[analysis] = Answered(name, (everybody(session.table, made_by.cell(()), role), *sets))
         return session.answers[analysis]
 
 

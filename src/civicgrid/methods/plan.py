@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from civicgrid.canonical import Node, parse
+from civicgrid.canonical import Node, digest, dumps, parse
 from civicgrid.errors import PlanError
 from civicgrid.methods import METHODS, AnyMethod, Method
 from civicgrid.omop.cdm import CDM
@@ -83,6 +83,19 @@ class Plan(Node):
         """The digest, worked out once."""
         return self.digest()
 
+    @property
+    def run_date(self) -> str | None:
+        """The day that the run is for, where the plan names one."""
+        return self.cohort.run_date
+
+    @cached_property
+    def template(self) -> str | None:
+        """The digest of the plan without the day that it is run for; None for a plan that names no such day.
+
+        Never the digest of a plan: a plan without its day cannot be read.
+        """
+        return None if self.run_date is None else digest(dumps(_undated(self.to_data())))
+
     def unused(self) -> tuple[str, ...]:
         """Columns of the cohort that no method reads: asked for, and not needed."""
         used = {name for method in self.methods.values() for name in method.columns()}
@@ -95,6 +108,14 @@ class Plan(Node):
         for number, analysis in enumerate(self.analyses, 1):
             lines.append(f"{number}. {analysis.name}: {analysis.method.explain(self.schema)}")
         return "\n".join(lines)
+
+
+def _undated(data: Any) -> Any:
+    """The JSON data of a plan with the day of its run left blank."""
+    if isinstance(data, dict):
+        run_date = data.get("kind") == "run_date"
+        return {name: "" if run_date and name == "day" else _undated(value) for name, value in data.items()}
+    return [_undated(item) for item in data] if isinstance(data, list) else data
 
 
 def sources(cohort: Cohort) -> dict[str, frozenset[str]]:

@@ -84,7 +84,7 @@ def test_a_site_that_is_down_is_named_and_the_study_ends(network: LocalNetwork, 
 def test_a_site_without_a_permit_refuses_with_a_code_and_nothing_else(network: LocalNetwork, grid: RemoteGrid) -> None:
     home = network.node("oxford")
     for digest, _ in home.permits():
-        home.remove_permit(digest)
+        home.revoke_permit(digest)
     try:
         result = grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] >= 8)))
     finally:

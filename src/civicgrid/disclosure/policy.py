@@ -24,6 +24,9 @@ pooled_threshold = true
 # How many different organisations must answer before anything is masked. Fewer: shares leave in the open, or not at all.
 organisations = 3
 
+# How many different custodians must have signed a permit before it counts.
+custodians = 1
+
 [thresholds]
 min_cell = 10            # counts of 1 to 9 people are never shown
 round_to = 5             # shown counts are rounded to a multiple of 5
@@ -60,6 +63,7 @@ class Policy(Node):
     thresholds: Thresholds = Thresholds()
     pooled_threshold: bool = True
     organisations: int = Field(default=3, ge=3, le=100)
+    custodians: int = Field(default=1, ge=1, le=10)
     ledger: LedgerRules = LedgerRules()
 
     @classmethod

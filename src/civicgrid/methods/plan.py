@@ -28,6 +28,7 @@ from civicgrid.query.nodes import (
     Washout,
     walk,
 )
+from civicgrid.query.rules import printable
 from civicgrid.query.types import Schema
 
 FORMAT = 1
@@ -55,6 +56,9 @@ class Plan(Node):
     format: Literal[1] = 1
 
     def model_post_init(self, context: Any) -> None:
+        if self.title:
+            # Its explanation is what people decide by: a title must not pass for a line of it.
+            printable("a study's title", self.title)
         names = [analysis.name for analysis in self.analyses]
         if len(set(names)) != len(names):
             raise PlanError("Expected each analysis under a name of its own; one name is used twice.")

@@ -4,7 +4,7 @@
     policy.toml        the disclosure policy
     custodians.keys    public keys of the people who may sign permits here, one a line
     peers.json         the other sites that the custodian trusts: organisation and keys
-    permits/           signed permits, one file each
+    permits/           signed permits and revocations, one file each
     keys/              the node's own private keys, and that of the release ledger (readable by its user alone)
     data.duckdb        the data
     state.sqlite       ledger, outbox, audit log
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,9 @@ from typing import TypeVar, cast
 
 from civicgrid.config import NodeSettings, read_settings, write_settings
 from civicgrid.disclosure.policy import EXAMPLE, Policy
-from civicgrid.errors import CivicGridError, ConfigError, PlanError, TrustError
-from civicgrid.governance.permit import Permit, read_permit
+from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.governance.permit import Permit
+from civicgrid.node.permits import Permits
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
@@ -138,42 +138,22 @@ class Home:
         text = json.dumps([pinned[site].to_data() for site in sorted(pinned)], indent=2)
         (self.path / "peers.json").write_text(text + "\n", "utf-8")
 
-    def add_permit(self, envelope: Envelope) -> Path:
-        """Keep a signed permit, once its signature and site are found to hold."""
-        permit = read_permit(envelope, self.custodians())
-        settings = self.settings()
-        if (permit.network, permit.site) != (settings.network, settings.site):
-            raise TrustError(
-                f"This permit is for {permit.site} in {permit.network}; this node is {settings.site} in "
-                f"{settings.network}. Ask for the right file."
-            )
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", permit.project)
-        path = self.path / "permits" / f"{name}-{envelope.digest()[:12]}.json"
-        path.write_bytes(envelope.canonical())
-        return path
-
-    def remove_permit(self, begins: str) -> str:
-        """Take away the permit whose digest begins so; its digest. ConfigError unless exactly one does."""
-        paths = {Envelope.from_bytes(p.read_bytes()).digest(): p for p in (self.path / "permits").glob("*.json")}
-        found = [name for name in paths if name.startswith(begins)]
-        if len(found) != 1:
-            raise ConfigError(
-                f"Expected the id of one permit; {len(found)} begin with {begins!r}. See `civicgrid node permit list`."
-            )
-        paths[found[0]].unlink()
-        return found[0]
-
     def permits(self) -> list[tuple[str, Permit]]:
-        """Every permit that a custodian of this site has signed, with its digest, latest first."""
-        return self._fresh("permits", ("permits", "custodians.keys"), self._permits)
+        """Every permit that stands at this site, with its digest, latest first. See `Permits.standing`."""
+        files = ("permits", "custodians.keys", "policy.toml", "node.toml")
+        return self._fresh("permits", files, lambda: self.permit_folder().standing())
 
-    def _permits(self) -> list[tuple[str, Permit]]:
-        found = []
-        custodians = self.custodians()
-        for path in sorted((self.path / "permits").glob("*.json")):
-            try:
-                envelope = Envelope.from_bytes(path.read_bytes())
-                found.append((envelope.digest(), read_permit(envelope, custodians)))
-            except (TrustError, PlanError):
-                continue
-        return sorted(found, key=lambda pair: dt.datetime.fromisoformat(pair[1].valid_from), reverse=True)
+    def permit_folder(self) -> Permits:
+        """What the custodians have signed, under the keys and the policy of this moment."""
+        settings = self.settings()
+        return Permits(
+            self.path / "permits", settings.network, settings.site, self.custodians(), self.policy().custodians
+        )
+
+    def add_permit(self, envelope: Envelope) -> Path:
+        """Keep a signed permit in place of the project's earlier ones; its file. See `Permits.add`."""
+        return self.permit_folder().add(envelope, self.signing(), dt.datetime.now(dt.UTC))[0]
+
+    def revoke_permit(self, begins: str, reason: str = "") -> str:
+        """Revoke the permit whose digest begins so, for good, under the node's own key; its digest."""
+        return self.permit_folder().revoke(begins, self.signing(), dt.datetime.now(dt.UTC), reason)

@@ -62,6 +62,12 @@ def test_a_template_s_digest_is_that_of_the_plan_with_its_day_left_blank_and_of_
         read_plan(blank)
 
 
+@pytest.mark.parametrize("title", ["One\nWhat is worked out:", "a\u202eb"])
+def test_a_title_cannot_pass_for_a_line_of_the_explanation(title: str) -> None:
+    with pytest.raises(PlanError, match="printable"):
+        plan(title=title)
+
+
 def test_text_that_looks_like_a_day_of_a_run_is_not_blanked() -> None:
     """Only the node is: a researcher's own words stay in the template's digest."""
     words = ['{"kind":"run_date","day":"2026-11-24"}', '{"kind":"run_date","day":""}']

@@ -176,8 +176,8 @@ class World:
             "valid_from": (NOON - dt.timedelta(days=1)).isoformat(),
             "valid_until": (NOON + dt.timedelta(days=1)).isoformat(),
         }
-        envelope = Permit(**fields | changes).signed(self.custodian)
-        return envelope.digest(), read_permit(envelope, [self.custodian.public])
+        permit = Permit(**fields | changes)
+        return permit.digest(), read_permit(permit.signed(self.custodian), [self.custodian.public])
 
     def plan(self, *methods: Method, title: str = "") -> Plan:
         """A plan of these methods, each on its own name, over the source of the first."""

@@ -104,7 +104,8 @@ class LocalNetwork:
     ) -> Path:
         """Sign the site's permit for the researcher's project."""
         home = self.node(site)
-        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        # To the microsecond: a permit like one that was revoked a moment ago must still be another one.
+        now = dt.datetime.now(dt.UTC)
         permit = Permit(
             network=self.name,
             site=site,

@@ -183,6 +183,39 @@ def epoch(
     typer.echo(f"The epoch of {dataset} has ended. The next study begins another.")
 
 
+@app.command("backup")
+def backup(folder: Folder, file: Annotated[Path, typer.Argument(help="A new file to write.")]) -> None:
+    """Write all but the data to one file, private keys among it; the node may run meanwhile. Keep it locked away."""
+    from civicgrid.node.backup import back_up
+    from civicgrid.node.home import Home
+
+    made = back_up(Home(folder), file, dt.datetime.now(dt.UTC).isoformat())
+    typer.echo(f"{len(made.files)} files of {made.site} are in {file}; its audit log has {made.lines} lines.")
+    typer.echo(f"Head: {made.head.seq}:{made.head.hash}")
+
+
+@app.command("restore")
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the node.")],
+) -> None:
+    """Lay a node out again from a backup, and say what to do before it runs. Nothing is ever overwritten."""
+    from civicgrid.governance.permit import in_words
+    from civicgrid.node.backup import restore as restored
+
+    made = restored(file, folder)
+    typer.echo(
+        f"{made.site} is restored at {folder} as it was on {in_words(made.time)}, its audit log whole.\n"
+        "It has forgotten what it released since then, and what was revoked since. Before you run it:\n"
+        "1. Make sure that the old node is gone: two nodes under one key must never run.\n"
+        "2. If the old disk can still be read, restore a backup of that instead.\n"
+        "3. Add again every revocation signed since; see `civicgrid node permit list`.\n"
+        "4. Ask the hub's operator which runs this site has answered since. It can no longer hold those answers against a\n"
+        "   later question about almost the same people: let your custodian decide whether to revoke the permits.\n"
+        "5. Load the data with `civicgrid node load`, or put back your own copy of data.duckdb."
+    )
+
+
 @permits.command("add")
 def add(
     folder: Folder,

@@ -75,7 +75,7 @@ def test_the_commands_that_are_promised_are_there() -> None:
     wanted = "demo simulate version study/explain study/run hub/init hub/key hub/admit-site hub/admit-person hub/serve "
     wanted += "node/init node/card node/trust node/custodian node/load node/serve node/status "
     wanted += "node/permit/add node/permit/list node/permit/revoke key/create key/show audit/verify "
-    wanted += "custodian/draft custodian/review custodian/sign custodian/revoke"
+    wanted += "custodian/draft custodian/review custodian/sign custodian/revoke node/backup node/restore"
     assert set(wanted.split()) <= {"/".join(path) for path in EVERY}
 
 

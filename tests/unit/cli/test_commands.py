@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from pyroaring import BitMap
 from typer.testing import CliRunner
 
 import civicgrid as cg
@@ -289,6 +290,21 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     ):
         said = fails(monkeypatch, capsys, *arguments)
         assert words in said.err, (arguments, said)
+
+
+def test_an_epoch_is_ended_once_and_written_down(
+    laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(laid.nodes["leeds"])
+    state = State(home.state, home.seal())
+    with state.transaction():
+        state.epochs.enter("trial", "a snapshot", lambda: BitMap([1, 2, 3]), 0.0, days=7, fewest=10)
+    state.close()
+    assert "The epoch of trial has ended" in run("node", "epoch", home.path, "trial", "--yes")
+    assert "so no epoch runs" in fails(monkeypatch, capsys, "node", "epoch", home.path, "other", "--yes").err
+    state = State(home.state)
+    assert [(line.action, line.details) for line in state.log() if line] == [("epoch.ended", {"dataset": "trial"})]
+    state.close()
 
 
 def test_a_custodian_s_name_cannot_bring_a_key_of_its_own(laid: Laid) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -131,3 +132,49 @@ def test_a_proxy_named_in_the_environment_is_not_asked(connection: Connection, m
 def test_a_hub_that_is_not_there_says_that_nothing_was_lost() -> None:
     with Connection("http://127.0.0.1:1", KEY) as nobody, pytest.raises(Unreachable, match="nothing was lost"):
         nobody.get("/200/hello")
+
+
+def test_the_answer_of_a_hub_that_hangs_up_before_it_has_read_everything_is_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            asked, _ = server.accept()
+            with asked:
+                asked.recv(10)
+                body = b'{"error": "Too much."}'
+                asked.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                asked.shutdown(socket.SHUT_WR)
+                while asked.recv(1_000_000):
+                    pass
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with Connection(address, KEY) as made, pytest.raises(WireError, match=r"Too much\."):
+            made.post("/node/exchange", bytes(20_000_000))
+        refusing.join()
+
+
+def test_a_connection_is_used_again_and_replaced_once_the_hub_has_closed_it() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = threading.Event()
+
+        def serve() -> None:
+            for word in (b"a", b"b"):
+                asked, _ = server.accept()
+                with asked:
+                    for number in (b"1", b"2"):
+                        head = b""
+                        while b"\r\n\r\n" not in head:
+                            head += asked.recv(4096)
+                        asked.sendall(answer + word + number)
+                closed.set()
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        with Connection(f"http://127.0.0.1:{server.getsockname()[1]}", KEY) as made:
+            assert [made.get("/x"), made.get("/x")] == [b"a1", b"a2"]
+            assert closed.wait(10)
+            assert [made.get("/x"), made.get("/x")] == [b"b1", b"b2"]
+        serving.join()

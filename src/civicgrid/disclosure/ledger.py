@@ -16,6 +16,16 @@ create unique index if not exists answers_context on answers (context);
 create index if not exists answers_rows on answers (rows, roster);
 """
 
+# From one roster to the next by the index: `select distinct` would read every answer ever given for these people.
+_ROSTERS = """
+with recursive one(roster) as (
+    select min(roster) from answers where rows = :rows
+    union all
+    select (select min(roster) from answers where rows = :rows and roster > one.roster)
+    from one where one.roster is not null)
+select roster from one where roster is not null
+"""
+
 
 class Ledger:
     """The memory of one node.
@@ -40,7 +50,7 @@ class Ledger:
 
     def rosters(self, rows: str) -> set[str]:
         """The rosters under which these people have been answered for."""
-        found = self.connection.execute("select distinct roster from answers where rows = ?", (rows,))
+        found = self.connection.execute(_ROSTERS, {"rows": rows})
         return {str(row[0]) for row in found}
 
     def asks(self, rows: str) -> set[str]:

@@ -81,6 +81,7 @@ class _Run:
     announced: int = -1
     roster: Roster | None = None
     accepted: dict[str, Accepted] = field(default_factory=dict)
+    _strictest: tuple[dict[str, Accepted], Thresholds] | None = None
 
     def groups(self, wanted: frozenset[str]) -> tuple[tuple[str, ...], ...]:
         """Those of the seating who are wanted. Who else is there or not does not change anybody's group. None where too
@@ -104,7 +105,10 @@ class _Run:
     @property
     def strictest(self) -> Thresholds:
         """What the output is published under: the hub's thresholds and those of every seated site."""
-        return functools.reduce(Thresholds.stricter, (a.thresholds for a in self.accepted.values()), self.thresholds)
+        if self._strictest is None or self._strictest[0] is not self.accepted:
+            asked = (accepted.thresholds for accepted in self.accepted.values())
+            self._strictest = self.accepted, functools.reduce(Thresholds.stricter, asked, self.thresholds)
+        return self._strictest[1]
 
 
 class _Left(Exception):

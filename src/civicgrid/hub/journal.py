@@ -17,6 +17,8 @@ from civicgrid.errors import CivicGridError
 from civicgrid.hub.database import audit
 from civicgrid.trust.chain import Detail, Head, Link, follow
 
+_INSERT = sa.insert(audit)
+
 
 class Journal:
     """The log of one hub. `transaction` opens a database transaction in which `add` may be called."""
@@ -34,7 +36,7 @@ class Journal:
             with self.engine.begin() as connection:
                 yield connection
                 if self._lines:
-                    connection.execute(sa.insert(audit), self._lines)
+                    connection.execute(_INSERT, self._lines)
         except BaseException:
             self._last = before
             raise

@@ -30,6 +30,10 @@ from civicgrid.wire import Member, Reply, SignedTask, StudyRequest, StudyResult,
 
 log = logging.getLogger("civicgrid.hub")
 
+# Built once: what a statement is compiled to is found again by the statement itself.
+_INSERT_TASK = sa.insert(db.tasks)
+_INSERT_REPLY = sa.insert(db.replies)
+
 GATHER_SECONDS = 0.05
 LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
@@ -249,14 +253,15 @@ class Runs:
         with self.journal.transaction() as connection:
             self._write_pending(connection)
             connection.execute(
-                sa.insert(db.tasks).values(
-                    run=talk.run,
-                    seq=talk.seq,
-                    digest=signed.digest,
-                    signed=signed.to_bytes(),
-                    targets=json.dumps(list(dispatch.targets)),
-                    at=time.time(),
-                )
+                _INSERT_TASK,
+                {
+                    "run": talk.run,
+                    "seq": talk.seq,
+                    "digest": signed.digest,
+                    "signed": signed.to_bytes(),
+                    "targets": json.dumps(dispatch.targets),
+                    "at": time.time(),
+                },
             )
             kind = getattr(dispatch.frame.header, "kind", "task")
             details: dict[str, Detail] = {"task": signed.digest, "kind": kind, "sites": dispatch.targets}
@@ -327,7 +332,7 @@ class Runs:
         if not self._pending:
             return
         rows = [{k: v for k, v in row.items() if k != "run"} for row in self._pending]
-        connection.execute(sa.insert(db.replies), rows)
+        connection.execute(_INSERT_REPLY, rows)
         for task in dict.fromkeys(str(row["task"]) for row in self._pending):
             of_task = [row for row in self._pending if row["task"] == task]
             answered = [row for row in of_task if row["header"] is not None]

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +82,7 @@ class Home:
 
     def _fresh(self, what: str, names: tuple[str, ...], read: Callable[[], T]) -> T:
         """What was read before if the files are as they were (time, size, inode of each), else read now."""
-        stamp: list[object] = []
-        for name in names:
-            path = self.path / name
-            for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
-                try:
-                    found = entry.stat()
-                    stamp.append((entry.name, found.st_mtime_ns, found.st_size, found.st_ino))
-                except FileNotFoundError:
-                    stamp.append((entry.name, "gone"))
+        stamp = [entry for name in names for entry in _stamps(f"{self.path}/{name}")]
         kept = self._read.get(what)
         if kept is None or kept[0] != stamp:
             kept = (stamp, read())
@@ -157,3 +151,24 @@ class Home:
     def revoke_permit(self, begins: str, reason: str = "") -> str:
         """Revoke the permit whose digest begins so, for good, under the node's own key; its digest."""
         return self.permit_folder().revoke(begins, self.signing(), dt.datetime.now(dt.UTC), reason)
+
+
+def _stamps(path: str) -> list[tuple[object, ...]]:
+    """What shows that a file has been changed, or one of the files of a folder: name, time, size and inode of each."""
+    # Asked at every task: a path object costs several times the system's own answer.
+    try:
+        found = os.stat(path)  # noqa: PTH116
+        if not stat.S_ISDIR(found.st_mode):
+            return [(path, found.st_mtime_ns, found.st_size, found.st_ino)]
+        with os.scandir(path) as entries:
+            files = sorted((entry.name, entry) for entry in entries)
+    except FileNotFoundError:
+        return [(path, "gone")]
+    stamps: list[tuple[object, ...]] = []
+    for name, entry in files:
+        try:
+            found = entry.stat()
+            stamps.append((name, found.st_mtime_ns, found.st_size, found.st_ino))
+        except FileNotFoundError:
+            stamps.append((name, "gone"))
+    return stamps

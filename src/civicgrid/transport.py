@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import ssl
-from collections.abc import Iterable
+import select
+import socket
+import time
+from collections.abc import Mapping
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
-
-import httpcore2
 
 from civicgrid.errors import CivicGridError, ConfigError, TrustError, WireError
 from civicgrid.trust.keys import SigningKey
 from civicgrid.trust.requests import sign
 from civicgrid.wire import MAX_FRAME, MEDIA
+
+CONNECT_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
+"""A connection that has not been used for longer is not used again."""
 
 
 class Unreachable(CivicGridError):
@@ -26,18 +32,15 @@ class Unreachable(CivicGridError):
 class Connection:
     """One party's connection to one hub. Every request is signed; errors come back as this project's own.
 
-    It uses the connections of httpx2 (httpcore2) as they are: no redirects, cookies or proxies from the environment can
-    move a site's traffic, and a round costs half the time.
+    It uses the standard library's HTTP: no redirects, cookies or proxies from the environment can move a site's traffic,
+    and a message costs a node less than half of what a full client does (docs/decisions/transport.md).
     """
 
     def __init__(self, address: str, key: SigningKey) -> None:
         self.address = check_address(address)
         self.key = key
-        parts = urlsplit(self.address)
-        self._host = parts.netloc.encode()
-        self._origin = httpcore2.URL(self.address).origin
         # Open, and waiting for a next request. One, except where several threads ask at once.
-        self._idle: list[httpcore2.HTTPConnection] = []
+        self._idle: list[_Plain] = []
 
     def post(self, path: str, body: bytes, media: str = MEDIA, patience: float = 30.0) -> bytes:
         """Send bytes, give back the answer's. `patience` is how many seconds to wait for it."""
@@ -47,23 +50,12 @@ class Connection:
         return self._send("GET", path, b"", "", patience)
 
     def _send(self, method: str, path: str, body: bytes, media: str, patience: float) -> bytes:
-        url = self.address + path
-        headers = [(b"Host", self._host), (b"Content-Length", b"%d" % len(body))]
-        signed = sign(method, url, body, self.key, self.key.public)
-        headers += [(name.encode(), value.encode()) for name, value in signed.items()]
+        headers = sign(method, self.address + path, body, self.key, self.key.public)
         if media:
-            headers.append((b"Content-Type", media.encode()))
-        origin = self._origin
-        request = httpcore2.Request(
-            method.encode(),
-            httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=path.encode()),
-            headers=headers,
-            content=body,
-            extensions={"timeout": {"connect": 10.0, "read": patience, "write": 30.0}},
-        )
+            headers["Content-Type"] = media
         try:
-            status, content = self._exchange(request)
-        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
+            status, content = self._ask(method, path, headers, body, patience)
+        except (OSError, HTTPException) as error:
             raise Unreachable(
                 f"The hub at {self.address} did not answer ({type(error).__name__}). Check the address and that the "
                 "hub is running; nothing was lost."
@@ -72,30 +64,32 @@ class Connection:
             _raise(status, _message(status, content))
         return content
 
-    def _exchange(self, request: httpcore2.Request) -> tuple[int, bytes]:
+    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes, patience: float) -> tuple[int, bytes]:
         connection = self._connection()
-        response = connection.handle_request(request)
-        content = bytearray()
         try:
-            for chunk in response.iter_stream():
-                content += chunk
-                if len(content) > MAX_FRAME:
-                    raise WireError(f"The hub sent more than {MAX_FRAME:,} bytes. Nothing was read.")
-        finally:
-            response.close()
-        if connection.is_available():
-            self._idle.append(connection)
-        return response.status, bytes(content)
+            answer = connection.ask(method, path, headers, body, patience)
+        except BaseException:
+            connection.close()
+            raise
+        connection.used = time.monotonic()
+        self._idle.append(connection)
+        return answer
 
-    def _connection(self) -> httpcore2.HTTPConnection:
+    def _connection(self) -> _Plain:
         """One that is open still, or else a new one."""
         with suppress(IndexError):
             while True:
                 kept = self._idle.pop()
-                if not kept.has_expired():
+                if kept.fresh():
                     return kept
                 kept.close()
-        return httpcore2.HTTPConnection(self._origin, keepalive_expiry=60.0, network_backend=_Backend())
+        parts = urlsplit(self.address)
+        host = parts.hostname or ""
+        if parts.scheme == "http":
+            return _Plain(host, parts.port, timeout=CONNECT_SECONDS)
+        from httpcore2 import default_ssl_context
+
+        return _Encrypted(host, parts.port, timeout=CONNECT_SECONDS, context=default_ssl_context())
 
     def close(self) -> None:
         while self._idle:
@@ -110,48 +104,62 @@ class Connection:
         self.close()
 
 
-class _Gathered(httpcore2.NetworkStream):
-    """A stream that writes the head and the body of a request at once: one packet, and one wake-up of the hub."""
+class _Plain(HTTPConnection):
+    """A connection that writes head and body of a request at once: one packet, and one wake-up of the hub.
 
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
+    Each phase has a time limit of its own: to connect, to write, and to wait for each piece of the answer.
+    """
+
+    used = 0.0
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self._waiting: list[bytes] = []
-        self._patience: float | None = None
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._waiting.append(buffer)
-        self._patience = timeout
+    def send(self, data: Any) -> None:
+        self._waiting.append(data)
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._waiting:
-            whole, self._waiting = b"".join(self._waiting), []
-            # A hub may answer, and hang up, before it has read all of a request: its answer is read in any case.
-            with suppress(httpcore2.WriteError):
-                self._stream.write(whole, self._patience)
-        return self._stream.read(max_bytes, timeout)
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, patience: float
+    ) -> tuple[int, bytes]:
+        """Status and content of the answer."""
+        if self.sock is None:
+            self.connect()
+        self.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.putheader(name, value)
+        self.endheaders(body)
+        left, self._waiting = memoryview(b"".join(self._waiting)), []
+        self.sock.settimeout(WRITE_SECONDS)
+        # A hub may answer, and hang up, before it has read all of a request: its answer is read in any case.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while left:
+                left = left[self.sock.send(left) :]
+        self.sock.settimeout(patience)
+        answer = self.getresponse()
+        if answer.length is None:
+            content = answer.read(MAX_FRAME + 1)
+        else:
+            content = answer.read() if answer.length <= MAX_FRAME else b""
+        if len(content) > MAX_FRAME or answer.length:
+            raise WireError(f"The hub sent more than {MAX_FRAME:,} bytes. Nothing was read.")
+        return answer.status, content
 
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        return _Gathered(self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+    def fresh(self) -> bool:
+        """Whether a next request can be sent: the hub has not hung up, and nothing unasked for has come."""
+        return self.sock is not None and time.monotonic() - self.used < IDLE_SECONDS and not _readable(self.sock)
 
 
-class _Backend(httpcore2.SyncBackend):
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.NetworkStream:
-        return _Gathered(super().connect_tcp(host, port, timeout, local_address, socket_options))
+class _Encrypted(_Plain, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _readable(connection: socket.socket) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def check_address(address: str) -> str:

@@ -335,7 +335,9 @@ def _clash(
     if apart == 0 and same_load:
         if "cohort" not in (part.role, earlier.role) or not (part.definition and earlier.definition):
             return False
-        return not answer.definitions(part.digest) & other.definitions(part.digest)
+        mine = answer.definitions(part.digest)
+        # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
+        return earlier.definition not in mine and not mine & other.definitions(part.digest)
     if apart and min(part.size, earlier.size) <= within:
         nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
         if not (part.role in WHOLE and earlier.role in WHOLE and nested):

@@ -290,7 +290,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(desk: Desk) -> None:
         ([*start, "--person", "Ada=k", "--plan", plan], "civicgrid: Expected"),
         ([*start, "--person", ada[3:], "--plan", plan], "This cannot be signed: name"),
         ([*start, "--person", ada], "Expected plans"),
-        ([*start, "--person", ada, "--dataset", "trial", "--method", "ols"], "There is no method ols. There is: discover, count"),
+        ([*start, "--person", ada, "--dataset", "trial", "--method", "ols"], "no method ols. There is: discover, count"),
         ([*start, "--person", ada, "--plan", desk.folder / "none.json"], "cannot be read: No such file"),
         (["custodian", "draft", draft, *start[3:], "--person", ada, "--plan", plan], "There is a file at"),
         (["custodian", "review", desk.folder / "bad.json"], "not a valid Permit"),

@@ -14,6 +14,9 @@ A cohort of just the same people as an earlier cohort or cell, but made by other
 the same: were it answered, whoever leaves one person out if a secret of theirs is true would read the secret from whether
 the site refuses.
 
+Of two cells a count matters only where one holds the other: small groups by different columns often differ by a few, and
+what the numbers differ by is then about nobody in particular.
+
 Sets of fewer people than a cell may hold count only as the people of a whole answer, and only where one holds the
 other: two different handfuls give nothing away by subtraction.
 
@@ -143,11 +146,15 @@ class _Index:
 
 
 class RowSets:
-    """The sets behind a site's answers, in the node's own database. The caller's transaction commits what is entered."""
+    """The sets behind a site's answers, in the node's own database. The caller's transaction commits what is entered.
+
+    `entered` counts the answers entered or forgotten: while it stands still, what was held against them still holds.
+    """
 
     def __init__(self, connection: sqlite3.Connection, seal: Seal) -> None:
         self.connection, self.seal = connection, seal
         connection.executescript(SCHEMA)
+        self.entered = 0
         self._indices: dict[tuple[str, int], _Index] = {}
 
     def conflict(self, load: Load, answers: Iterable[Answered], within: int) -> bool:
@@ -222,6 +229,7 @@ class RowSets:
 
     def enter(self, load: Load, answer: Answered, within: int) -> None:
         """Write down the sets of an answer that is being released. The same question adds nothing."""
+        self.entered += 1
         added = []
         for part in self._with_differences(load, answer, (), within).sets:
             if part.role == "cell" and part.size <= within:
@@ -274,6 +282,7 @@ class RowSets:
 
     def forget(self) -> None:
         """Drop what is held in memory: a transaction in which sets were entered has been rolled back."""
+        self.entered += 1
         self._indices.clear()
 
     def _index(self, load: Load) -> _Index:
@@ -338,12 +347,14 @@ def _clash(
         mine = answer.definitions(part.digest)
         # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
         return earlier.definition not in mine and not mine & other.definitions(part.digest)
-    if apart and min(part.size, earlier.size) <= within:
-        nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
-        if not (part.role in WHOLE and earlier.role in WHOLE and nested):
-            return False
+    nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
+    whole = part.role in WHOLE and earlier.role in WHOLE
+    if apart and min(part.size, earlier.size) <= within and not (whole and nested):
+        return False
     if part.columns & earlier.columns:
         return True
+    if part.role == earlier.role == "cell" and not nested:
+        return False
     return bool(apart) and earlier.digest not in answer.digests and part.digest not in other.digests
 
 

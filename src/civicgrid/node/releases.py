@@ -37,7 +37,7 @@ class Releases:
     def check(self, session: Session, analyses: Sequence[str], thresholds: Thresholds) -> None:
         """Withheld(DISCLOSURE) where an analysis comes too near to what was answered before, or one too many is asked."""
         within = thresholds.min_cell - 1
-        if within < 1:
+        if within < 1 or session.checked == (self.state.row_sets.entered, thresholds):
             return
         load = self._load(session, thresholds)
         methods = session.request.plan.methods
@@ -52,6 +52,8 @@ class Releases:
         given = self.state.row_sets.answers(load, answers[0].sets[0])
         if len(given | {answer.name for answer in answers}) > self.policy().ledger.answers:
             raise Withheld(Code.DISCLOSURE, "as many analyses of these people as the policy allows in one epoch")
+        if set(analyses) == set(methods):
+            session.checked = (self.state.row_sets.entered, thresholds)
 
     def _told(self, load: Load, session: Session, analysis: str, within: int) -> int:
         return self.state.row_sets.rough(load, self._answered(session, analysis).sets[0], within)
@@ -71,8 +73,12 @@ class Releases:
             session.asks.add(ask)
         within = thresholds.min_cell - 1
         if first and within >= 1:
-            load = self._load(session, thresholds)
-            self.state.row_sets.enter(load, self._answered(session, analysis), within)
+            load, ledger = self._load(session, thresholds), self.state.row_sets
+            alone = session.checked == (ledger.entered, thresholds)
+            ledger.enter(load, self._answered(session, analysis), within)
+            if alone:
+                # All analyses of the plan were held against each other too, so this one changes nothing for the others.
+                session.checked = (ledger.entered, thresholds)
 
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
         """The load that a session reads, with its epoch: fixed when the snapshot is first asked about."""

@@ -15,6 +15,7 @@ from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.row_sets import Answered
 from civicgrid.disclosure.shapes import Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import DataError
 from civicgrid.methods.plan import Plan, reads
 from civicgrid.omop.vocabulary import unknown_concepts
@@ -117,7 +118,8 @@ class Session:
     """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
 
     `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
-    `answers` the sets of people behind each, and `asks` the digests of what has been asked about `rows`, for the ledger.
+    for the ledger, `answers` keeps the sets of people behind each, `asks` the digests of what has been asked about `rows`,
+    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it.
     """
 
     request: StudyRequest
@@ -126,6 +128,7 @@ class Session:
     first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
     answers: dict[str, Answered] = field(default_factory=dict)
     asks: set[str] | None = None
+    checked: tuple[int, Thresholds] | None = None
 
 
 def open_session(request: StudyRequest, data: Data) -> Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -90,8 +91,8 @@ def refine(layout: Layout, table: Table, ask: Ask) -> Share:
 
 
 def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
-    """For each variable the people with a value and a group, and those of each group and level among them; and each group
-    altogether.
+    """For each variable the people with a value and a group, and those of each group and level among them, and of each
+    level in all groups; and each group altogether.
     """
     groups, first = len(layout.groups.levels), 0
     grouped: list[Array] = []
@@ -120,7 +121,13 @@ def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
         sets.append(RowSet(bitmap(held), frozenset((name, *own)), role="whole"))
         levels = len(layout.levels(name)) - 1
         sets += cells(held, codes, groups * levels, _names(layout, name, levels))
+        if layout.by is not None and not layout.schema[name].numeric:
+            sets += cells(held, codes % levels, levels, partial(_level, name))
     return tuple(sets)
+
+
+def _level(variable: str, code: int) -> tuple[tuple[str, int], ...]:
+    return ((variable, code),)
 
 
 def _names(layout: Layout, variable: str, levels: int) -> Callable[[int], tuple[tuple[str, int], ...]]:

@@ -12,6 +12,7 @@ exact, where the fit ends does not hang on any of this; only how many passes it 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,20 +51,21 @@ class Bend:
     ) -> Bend | None:
         """From the passes before and after a step; None where the information says nothing of one."""
         change = next_information - information
-        scale = np.sqrt(np.diag(next_information))
+        scale = np.asarray(np.sqrt(np.diag(next_information)))
         length = float(along @ next_information @ along)
         if not (np.isfinite(scale).all() and (scale > 0).all() and length > 0.0):
             return None
-        values, vectors = np.linalg.eigh(next_information / np.outer(scale, scale))
+        found = np.linalg.eigh(next_information / np.outer(scale, scale))
+        values, vectors = np.asarray(found.eigenvalues), np.asarray(found.eigenvectors)
         if not values[0] > 0.0:
             return None
-        root = vectors / np.sqrt(values) / scale[:, None]
+        root = vectors / np.asarray(np.sqrt(values)) / scale[:, None]
         relative = float(np.abs(np.linalg.eigvalsh(root.T @ change @ root)).max())
         third = 6.0 * ((information + next_information) @ along / 2.0 - (score - next_score))
-        return cls(along, next_information, change, change @ along + third, third, relative / float(np.sqrt(length)))
+        return cls(along, next_information, change, change @ along + third, third, relative / math.sqrt(length))
 
     def length(self, step: FloatArray) -> float:
-        return float(np.sqrt(max(step @ self.information @ step, 0.0)))
+        return math.sqrt(max(float(step @ self.information @ step), 0.0))
 
     def ahead(self, step: FloatArray) -> float:
         """The largest relative change of the information that this step may bring, with room for other directions.

@@ -55,14 +55,16 @@ class Cells:
             self._count("outcome", outcome)
         for names in design.factor_sets():
             self._count(table_name(names), [*(people.arrays[name] for name in names), *outcome])
+        with_event = 0 if event is None else int(np.count_nonzero(event))
         for name in self.numbers:
             there = people.arrays[name] != 0.0
+            count = int(np.count_nonzero(there))
             counts = self.parts[nonzero_name(name)][1]
             if event is None:
-                counts += np.count_nonzero(there)
+                counts += count
             else:
-                events = np.count_nonzero(there & event)
-                counts += (np.count_nonzero(there) - events, events)
+                events = with_event if count == people.count else int(np.count_nonzero(there & event))
+                counts += (count - events, events)
 
     def _count(self, name: str, codes: list[Array]) -> None:
         _, counts = self.parts[name]

@@ -2,7 +2,8 @@
 
 With a canonical link Newton's method is iteratively reweighted least squares (McCullagh and Nelder 1989,
 section 2.5). From the second pass on, a step also follows the bend of the score along the step before (`bend`). A step
-that does not lower the deviance is halved. What has no finite or no unique answer ends in a `FitError` that says which columns are behind it.
+that does not lower the deviance is halved. What has no finite or no unique answer ends in a `FitError` that
+says which columns are behind it.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ def survey(model: Model, table: Table) -> Share:
     used = dropped = invalid = 0
     totals, places = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2))
     low, high = np.inf, -np.inf
+    middles, scratch = [(name, model.middle(name)) for name in model.measured], np.empty(BLOCK)
     for people in model.people(table):
         dropped += people.dropped
         invalid += people.invalid
@@ -57,9 +58,9 @@ def survey(model: Model, table: Table) -> Share:
         y, offset, weights = model.response(people), people.number(model.offset), people.number(model.weights)
         low, high = min(low, float(y.min())), max(high, float(y.max()))
         totals += _totals(model, y, offset, weights)
-        for index, name in enumerate(model.measured):
-            away = people.arrays[name] - model.middle(name)
-            places[index] += away.sum(), np.abs(away).sum()
+        for index, (name, middle) in enumerate(middles):
+            away = np.subtract(people.arrays[name], middle, out=scratch[: people.count]) if middle else people.arrays[name]
+            places[index] += away.sum(), np.abs(away, out=scratch[: people.count]).sum()
         cells.count(people)
     totals[TOTALS.index("unvarying")] = float(used > 0 and low >= high)
     sizes = [model.magnitude(name) for name in model.measured for _ in range(2)]

@@ -11,7 +11,7 @@ from civicgrid.canonical import Node, describe
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import ConfigError
 
-FLOOR = Thresholds(min_cell=3, round_to=1, interval=3, rows_per_parameter=2.0, residual_df=1)
+FLOOR = Thresholds(min_cell=3, round_to=1, interval=3, rows_per_parameter=2.0, residual_df=1, leverage=0.9)
 """The loosest thresholds that a node's policy file may state."""
 
 EXAMPLE = """\
@@ -33,6 +33,7 @@ round_to = 5             # shown counts are rounded to a multiple of 5
 interval = 10            # a hidden count stays uncertain by at least 10 people
 rows_per_parameter = 10  # a model has at least 10 people for each of its coefficients
 residual_df = 10         # and at least 10 people more than coefficients
+leverage = 0.5           # no person of this site has more than half of the leverage in a model
 zeros = false            # true: a count of nobody is hidden too
 digits = 6               # significant digits of a published estimate
 covariance = false       # whether covariance matrices may be published
@@ -91,10 +92,14 @@ class Policy(Node):
             for name in ("min_cell", "round_to", "interval", "rows_per_parameter", "residual_df")
             if getattr(policy.thresholds, name) < getattr(FLOOR, name)
         ]
-        if loose or policy.thresholds.digits == 0:
-            words = ", ".join(f"{name} at least {getattr(FLOOR, name):g}" for name in loose) or "digits at least 1"
+        words = [f"{name} at least {getattr(FLOOR, name):g}" for name in loose]
+        if policy.thresholds.leverage > FLOOR.leverage:
+            words.append(f"leverage at most {FLOOR.leverage:g}")
+        if policy.thresholds.digits == 0:
+            words.append("digits at least 1")
+        if words:
             raise ConfigError(
-                f"The policy at {path} is looser than a node may be. Expected {words}. "
+                f"The policy at {path} is looser than a node may be. Expected {', '.join(words)}. "
                 "An open policy is for simulations over one's own data only."
             )
         return policy

@@ -71,6 +71,9 @@ def release(share: Share, terms: Terms) -> bytes:
         raise Withheld(Code.FAILED, "parts of one name, or too many values")
     if any(isinstance(part, RoughCount) for part in share):
         return _rough(share, terms)
+    for part in share:
+        if (words := rules.singles_out(part, terms.thresholds)) is not None:
+            raise Withheld(Code.DISCLOSURE, f"{part.name}: {words}")
     if terms.mask is None:
         return _open(share, terms.thresholds)
     if terms.must_stand_alone:

@@ -31,10 +31,14 @@ __all__ = [
     "people_needed",
     "rough_count",
     "round_counts",
+    "singles_out",
     "small",
     "stands_alone",
     "with_margins",
 ]
+
+STEEPEST = 32.0
+"""The largest coefficient times the spread of its column: e^32 is a thousand times the people on Earth to one."""
 
 UNKNOWN = 1 << 40
 """The upper bound of a count of which nothing is said: above any number of people, and safe to add over
@@ -54,8 +58,10 @@ def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     """Whether this part could leave a site by itself with nothing hidden, merged or rounded.
 
     Counts and histograms: every cell holds nobody or at least min_cell (then so does every margin). Sums:
-    so does the support of every sum. Models: see `model_refusal`.
+    so does the support of every sum. Models: see `model_refusal`. And none of them singles one person out.
     """
+    if singles_out(part, thresholds) is not None:
+        return False
     if isinstance(part, Counts | Histogram):
         return not small(part.values, thresholds).any()
     if isinstance(part, Sums):
@@ -63,6 +69,33 @@ def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     if isinstance(part, RoughCount):
         return True
     return model_refusal(part.rows, part.parameters, part.cells(), thresholds) is None
+
+
+def singles_out(part: Part, thresholds: Thresholds) -> str | None:
+    """Which rule a part breaks that may then not leave at all, not even under a mask; in words without a number.
+
+    Whoever chooses the coefficients of a pass, or the columns of a model, can make its sums those of one person, and then
+    the sum over all sites is that person's too. So a site looks at its own rows alone: people enough in effect, nobody
+    with so much of the leverage, no coefficient so steep that the outcome of all but a few is foregone. At leverage 1 the
+    rules on one person are off.
+    """
+    if isinstance(part, Sums):
+        if part.effective is not None and part.effective < thresholds.min_cell:
+            return "a few people outweigh all others in a sum"
+        return None
+    if not isinstance(part, ModelSums):
+        return None
+    if part.rows < people_needed(part.parameters, thresholds):
+        return "too few people carry the sums of the model"
+    if thresholds.leverage >= 1.0:
+        return None
+    if part.steepness > STEEPEST:
+        return "a coefficient is beyond any that a fit could have"
+    if part.share > thresholds.leverage:
+        return "one person has most of the outcome"
+    if part.leverage(thresholds.leverage) > thresholds.leverage:
+        return "one person has most of the leverage"
+    return None
 
 
 def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thresholds) -> str | None:

@@ -43,6 +43,9 @@ BLOCK = 8192
 much.
 """
 
+MOST_ROUNDS = 100
+"""Rounds of one analysis, unless its method says fewer."""
+
 MAX_DIMENSIONS, MAX_SIDE = 4, 1_000_000
 
 
@@ -150,6 +153,10 @@ class Method(Node):
     @abstractmethod
     def explain(self, schema: Schema) -> str:
         """What is worked out, in one or two plain sentences. Any change of a parameter changes the words."""
+
+    def most_rounds(self) -> int:
+        """How many rounds of one run a site answers at most."""
+        return MOST_ROUNDS
 
     @abstractmethod
     def site(self, table: Table, ask: Ask) -> Share:

@@ -48,7 +48,6 @@ from civicgrid.wire import (
 
 log = logging.getLogger("civicgrid.node")
 
-MOST_ROUNDS = 100
 MOST_SESSIONS = 32
 
 
@@ -258,7 +257,7 @@ class Site:
         # The very task that was answered has been recalled before this: what comes here now is another message.
         if self.state.ledger.asked(context) is not None:
             raise Withheld(Code.ROSTER, "another question, or another message, under the same round")
-        self._in_order(round_)
+        self._in_order(round_, method.most_rounds())
         thresholds = self._thresholds(permit)
         self.releases.check_ask(session, ask_digest, thresholds)
         if round_.round == 0:
@@ -312,14 +311,14 @@ class Site:
             raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
         return method.site(session.table, ask)
 
-    def _in_order(self, round_: Round) -> None:
+    def _in_order(self, round_: Round, most: int) -> None:
         """Rounds follow one another, there are not many, and after a refusal no more: nothing is found out by trying."""
         shut = self.state.connection.execute(
             "select code from closed where run = ? and analysis = ?", (round_.run, round_.analysis)
         ).fetchone()
         if shut is not None:
             raise Withheld(Code(shut[0]), "this site has refused the analysis before")
-        if round_.round >= MOST_ROUNDS:
+        if round_.round >= most:
             raise Withheld(Code.LATE, "too many rounds")
         if round_.round and self.state.ledger.asked(_context(round_, round_.round - 1)) is None:
             raise Withheld(Code.ROSTER, "the round before was not answered here")

@@ -48,6 +48,11 @@ class Table(ABC):
         parts = [np.from_dlpack(part) for part in self.persons()]
         return np.concatenate([np.zeros(0, dtype=np.uint32), *parts]).astype(np.uint32)
 
+    @cached_property
+    def measured(self) -> dict[bytes, object]:
+        """What a method has worked out about the rows alone and needs again in every round: a cache like `whole`."""
+        return {}
+
     @property
     @abstractmethod
     def rows(self) -> int:

@@ -72,7 +72,11 @@ class Bend:
 
         After the step the coefficients are off by about half of that much of the step, standard errors by half of it.
         """
-        return _OTHER_DIRECTION * self.rate * self.length(step)
+        return _OTHER_DIRECTION * self.relative(step)
+
+    def relative(self, step: FloatArray) -> float:
+        """The same if the information changes as fast as over the step before."""
+        return self.rate * self.length(step)
 
     def step(self, newton: FloatArray, covariance: FloatArray) -> FloatArray:
         """The step to where the bent score is nought; the Newton step where the bend would change it too much."""

@@ -29,6 +29,7 @@ TOLERANCE = 1e-10
 is foreseen to change the information, relatively, by less than this (`bend.Bend.ahead`): it is still taken.
 """
 
+_FIRST, _CHANGE = 0.25, 1.0
 _DEPENDENT = 1e-11
 _LARGE = 12.0
 
@@ -95,6 +96,8 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
             raise _no_convergence(model, survey, beta, step)
         if bend is not None:
             step = bend.step(step, covariance)
+        if model.family.counts:
+            step = step * _careful(step, current, bend, survey.totals["outcome"])
         trial = Pass.of((yield survey.place(beta + step).ask())["pass"], size)
         passes += 1
         while not trial.deviance <= current.deviance + 1e-9 * (abs(current.deviance) + 1e-300):
@@ -115,6 +118,20 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
         null = first.deviance - float(first.score[0] ** 2 / first.information[0, 0])
     covariance = raw @ _inverse(current.information) @ raw.T
     return Fit(raw @ beta + shift, covariance, current.deviance, null, current.people, steps + 1)
+
+
+def _careful(step: FloatArray, current: Pass, bend: Bend | None, weight: float) -> float:
+    """How much of a step is taken where fitted means grow without end (at most all of it).
+
+    A step too far gives a few people far out nearly all of the weight; it would have to be taken back, and a site does
+    not answer there. So the first step moves fitted logarithms by a quarter in root mean square, as weighted by the
+    information (whose weights, being fitted means, then add up to the outcome: `weight`), and no later one is foreseen to
+    change the information more than twofold in any direction.
+    """
+    if bend is None:
+        moved = math.sqrt(float(step @ current.information @ step) / weight)
+        return min(1.0, _FIRST / moved) if moved > 0.0 else 1.0
+    return min(1.0, _CHANGE / found) if (found := bend.relative(step)) > 0.0 else 1.0
 
 
 def _inverse(information: FloatArray) -> FloatArray:

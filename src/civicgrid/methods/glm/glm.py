@@ -17,7 +17,7 @@ from civicgrid.errors import PlanError
 from civicgrid.methods.glm.cells import codings, shown_cells
 from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
-from civicgrid.methods.glm.fit import Fit, newton
+from civicgrid.methods.glm.fit import MAX_PASSES, Fit, newton
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.moments import effective_people, told_apart
 from civicgrid.methods.glm.site import one_pass, spread, survey
@@ -149,6 +149,9 @@ class GLM(Method):
     def row_sets(self, table: Table) -> tuple[RowSet, ...]:
         model = self._model(table.schema)
         return used_sets(table, model.people(table), model.columns, codings(model))
+
+    def most_rounds(self) -> int:
+        return 2 + MAX_PASSES  # the survey and the spread go before the passes
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         model = self._model(schema)

@@ -269,3 +269,24 @@ def test_a_site_answers_no_more_passes_than_a_fit_takes() -> None:
     at, enrolled = conversation(died(), {site: frame(size) for site, size in (("hull", 200), ("leeds", 90), ("york", 80))})
     said = [asked(at, enrolled, [0.0, 0.001 * number], number) for number in range(MAX_PASSES + 4)]
     assert said == [None] * (MAX_PASSES + 2) + [Code.LATE] * 2
+
+
+def test_a_new_roster_gives_the_hub_no_passes_more() -> None:
+    at, enrolled = conversation(died(), {site: frame(size) for site, size in (("hull", 200), ("leeds", 90), ("york", 80))})
+    for number in range(MAX_PASSES):
+        assert asked(at, enrolled, [0.0, 0.001 * number], number) is None
+    again = at.enrol(enrolled.request, list(at.sites), attempt=1)
+    assert [asked(at, again, [0.0, 0.001], number) for number in range(4)] == [None, None, Code.LATE, Code.LATE]
+
+
+def test_a_site_with_too_few_people_for_a_model_gives_the_sums_of_nobody() -> None:
+    """It neither refuses, which would cost the others their fit, nor lets a few people be read from the total."""
+    few, sizes = 25, {"hull": 200, "leeds": 90, "york": 80}
+    method = cg.GLM(cg.dataset("trial"), outcome="died", predictors=["age", "sex"], family="binomial")
+    with_few = World({site: frame(size) for site, size in sizes.items()} | {"wales": frame(few)})
+    without = World({site: frame(size) for site, size in sizes.items()})
+    whole, rest = (at.run(at.plan(cg.Count(cg.dataset("trial")), method)) for at in (with_few, without))
+    assert {site.status for site in whole.analyses[1].sites} == {"answered"}
+    assert whole.analyses[1].output.tables == rest.analyses[1].output.tables  # type: ignore[union-attr]
+    assert any("At one site there was nobody" in note for note in whole.analyses[1].output.notes)  # type: ignore[union-attr]
+    assert not any("nobody" in note for note in rest.analyses[1].output.notes)  # type: ignore[union-attr]

@@ -62,6 +62,8 @@ def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     """
     if singles_out(part, thresholds) is not None:
         return False
+    if isinstance(part, ModelSums) and not part.values.any():
+        return not small(part.cells(), thresholds).any()
     if isinstance(part, Counts | Histogram):
         return not small(part.values, thresholds).any()
     if isinstance(part, Sums):
@@ -85,6 +87,8 @@ def singles_out(part: Part, thresholds: Thresholds) -> str | None:
         return None
     if not isinstance(part, ModelSums):
         return None
+    if part.rows == 0 and not part.values.any():
+        return None  # the sums of nobody
     if part.rows < people_needed(part.parameters, thresholds):
         return "too few people carry the sums of the model"
     if thresholds.leverage >= 1.0:

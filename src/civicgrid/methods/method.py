@@ -158,6 +158,13 @@ class Method(Node):
         """How many rounds of one run a site answers at most."""
         return MOST_ROUNDS
 
+    def enough(self, table: Table, thresholds: Thresholds) -> bool:
+        """Whether this site's people are so many that what it gives of them can pass its rules at all.
+
+        A site of fewer sits the analysis out under a mask: it gives the sums of nobody.
+        """
+        return True
+
     @abstractmethod
     def site(self, table: Table, ask: Ask) -> Share:
         """At a node: the sums that this round asks for, over this site's people."""

@@ -32,6 +32,8 @@ create table if not exists standings (
     primary key (rows, members, site));
 create table if not exists closed (
     run text not null, analysis text not null, code text not null, primary key (run, analysis));
+create table if not exists rounds (
+    run text not null, analysis text not null, answered integer not null, primary key (run, analysis));
 create table if not exists outbox (
     task text primary key, header blob not null, share blob not null, at real not null);
 create table if not exists audit (

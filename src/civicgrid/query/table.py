@@ -86,3 +86,20 @@ class ArrowTable(Table):
 
     def persons(self) -> Iterator[pa.Array]:
         yield from self.data.column(PERSON).chunks
+
+
+class Nobody(Table):
+    """The same columns without a row: what a method reads for a site that sits an analysis out."""
+
+    def __init__(self, schema: Schema, snapshot: str) -> None:
+        self.schema, self.snapshot = schema, snapshot
+
+    @property
+    def rows(self) -> int:
+        return 0
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from ()
+
+    def persons(self) -> Iterator[pa.Array]:
+        yield from ()

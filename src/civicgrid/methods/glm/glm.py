@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 from scipy import special  # not scipy.stats: a node would spend three seconds on loading it
 
 from civicgrid.disclosure.row_sets import RowSet
-from civicgrid.disclosure.rules import model_refusal
+from civicgrid.disclosure.rules import model_refusal, people_needed
 from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
@@ -64,6 +64,8 @@ class GLM(Method):
     Source: P. McCullagh and J.A. Nelder (1989), Generalized Linear Models, 2nd edition, Chapman and Hall,
     chapters 2-4.
     """
+
+    version: ClassVar[int] = 2
 
     kind: Literal["glm"] = "glm"
     outcome: str = Field(description="The column to explain.")
@@ -150,6 +152,17 @@ class GLM(Method):
         model = self._model(table.schema)
         return used_sets(table, model.people(table), model.columns, codings(model))
 
+    def enough(self, table: Table, thresholds: Thresholds) -> bool:
+        model, found = self._model(table.schema), 0
+        needed = people_needed(model.design.size, thresholds)
+        if table.rows < needed:
+            return False
+        for people in model.people(table):
+            found += people.count
+            if found >= needed:
+                break
+        return found >= needed
+
     def most_rounds(self) -> int:
         return 2 + MAX_PASSES  # the survey and the spread go before the passes
 
@@ -210,6 +223,9 @@ class GLM(Method):
             notes.append("Not every site could show how many people it left out for missing values.")
         else:
             counts["people_dropped"] = surveyed.dropped
+        if surveyed.without:
+            sites = "one site" if surveyed.without == 1 else f"{surveyed.without} sites"
+            notes.append(f"At {sites} there was nobody, or too few people for the model: they are not in it.")
         one_sided = (
             (
                 "At one site or more the outcome is the same for everybody. The fit is that of all sites "

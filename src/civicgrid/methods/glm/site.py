@@ -75,6 +75,7 @@ def survey(model: Model, table: Table) -> Share:
         _count("used", used),
         _count("dropped", dropped),
         _count("invalid", invalid),
+        _count("without", int(used == 0)),
         _sums("totals", totals, used, TOTAL_SIZES, effective),
         _sums("places", places.ravel(), used, sizes),
         *cells.counts(),

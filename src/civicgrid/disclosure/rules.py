@@ -19,6 +19,7 @@ from civicgrid.disclosure.suppression import Mask, hide, hide_with_margins, smal
 from civicgrid.disclosure.thresholds import Thresholds
 
 __all__ = [
+    "STEEPEST",
     "UNKNOWN",
     "Mask",
     "hide",

@@ -11,6 +11,7 @@ import pytest
 from civicgrid.disclosure.rules import singles_out
 from civicgrid.disclosure.shapes import ModelSums, Share
 from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.errors import FitError
 from civicgrid.methods.glm import GLM, interaction, poly
 from civicgrid.methods.glm.site import Place
 from civicgrid.methods.method import BLOCK
@@ -131,7 +132,8 @@ def test_one_person_has_a_share_of_a_count_beyond_one_event() -> None:
 # Honest fits pass at every site, from the first round to the last.
 
 
-def refusals(method: GLM, frame: pd.DataFrame, sites: int) -> set[str]:
+def refusals(method: GLM, frame: pd.DataFrame, sites: int, at_once: bool = False) -> set[str]:
+    """Which rules the fit breaks on its way, at any site; with `at_once` that fails there and then."""
     tables = [table_of(part, SCHEMA) for _, part in frame.groupby(np.arange(len(frame)) % sites)]
     talk = method.coordinate(SCHEMA)
     ask, found = next(talk), set()
@@ -139,6 +141,7 @@ def refusals(method: GLM, frame: pd.DataFrame, sites: int) -> set[str]:
         while True:
             shares: list[Share] = [method.site(table, ask) for table in tables]
             found |= {words for share in shares for part in share if (words := singles_out(part, SHIPPED))}
+            assert not (at_once and found)
             ask = talk.send(add(shares))
     except StopIteration:
         return found
@@ -190,3 +193,15 @@ def test_an_honest_fit_passes_at_every_site(what: str) -> None:
     more, frame, sites = HONEST[what]
     method = GLM(**{"outcome": "y", "predictors": ABC} | more)
     assert refusals(method, frame, sites) == set()
+
+
+@pytest.mark.parametrize("kind", ["complete", "quasi-complete"])
+def test_a_separated_fit_is_explained_before_any_site_would_refuse(kind: str) -> None:
+    frame = people("binomial", 1500)
+    frame["y"] = (frame.a > 0.0).astype(float)
+    if kind == "quasi-complete":
+        frame.loc[:40, "a"] = 0.0
+        frame.loc[:20, "y"] = 1.0
+    method = GLM(outcome="y", predictors=["a", "b"], family="binomial")
+    with pytest.raises(FitError, match=r"separation.*: a"):
+        refusals(method, frame, 3, at_once=True)

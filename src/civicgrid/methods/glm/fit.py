@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from civicgrid.disclosure.rules import STEEPEST
 from civicgrid.disclosure.shapes import Combined, FloatArray, Received
 from civicgrid.errors import FitError
 from civicgrid.methods.glm.bend import Bend
@@ -98,6 +99,8 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
             step = bend.step(step, covariance)
         if model.family.counts:
             step = step * _careful(step, current, bend, survey.totals["outcome"])
+        if not model.family.estimated_dispersion and _runs_away(beta + step, survey):
+            raise _no_convergence(model, survey, beta + step, step)
         trial = Pass.of((yield survey.place(beta + step).ask())["pass"], size)
         passes += 1
         while not trial.deviance <= current.deviance + 1e-9 * (abs(current.deviance) + 1e-300):
@@ -195,6 +198,13 @@ def _no_convergence(model: Model, survey: Survey, beta: FloatArray, step: FloatA
         f"predictors: "
         "one with a few very large values can cause it; take its logarithm, or leave it out."
     )
+
+
+def _runs_away(beta: FloatArray, survey: Survey) -> bool:
+    """Whether a coefficient other than the intercept is near what no site answers (`disclosure.rules.STEEPEST`)."""
+    sizes = np.ldexp(1.0, survey.model.design.sizes(survey.sizes).astype(np.intc))
+    apart = np.array([name != INTERCEPT for name in survey.model.design.names])
+    return bool((np.abs(beta) * sizes * apart > STEEPEST / 2).any())
 
 
 def _growing(beta: FloatArray, step: FloatArray, names: tuple[str, ...], survey: Survey) -> list[str]:

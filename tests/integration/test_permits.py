@@ -16,7 +16,7 @@ from civicgrid.client.connect import RemoteGrid
 from civicgrid.disclosure.codes import Code
 from civicgrid.node.home import Home
 from civicgrid.node.state import State
-from integration.conftest import SIZES, people, rounded
+from integration.conftest import DATASETS, SIZES, people, rounded
 
 pytestmark = pytest.mark.xdist_group("network")
 
@@ -62,7 +62,7 @@ def test_a_permit_revoked_while_a_study_runs_stops_its_next_round(network: Local
         runner.join(60)
         result = outcome["result"]
     finally:
-        network.grant("oxford", ["trial"])
+        network.grant("oxford", list(DATASETS))
     assert {site.site: site.code for site in result.sites if site.status == "refused"} == {"oxford": Code.NOT_PERMITTED}
     assert {site.site for site in result.sites if site.status == "answered"} == {*LARGE} - {"oxford"}
     assert people(result) == rounded(sum(SIZES[site] - 40 for site in LARGE if site != "oxford"))
@@ -84,7 +84,7 @@ def test_a_row_set_to_approved_in_the_hub_s_database_permits_nothing(network: Lo
         refused = {site.site: site.code for site in result.sites if site.status == "refused"}
         assert refused == {"oxford": Code.NOT_PERMITTED}
     finally:
-        network.grant("oxford", ["trial"])
+        network.grant("oxford", list(DATASETS))
     # With a new permit of its own custodian it answers again.
     result = grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] >= 70)), sites=LARGE)
     assert {site.status for site in result.sites} == {"answered"}

@@ -83,7 +83,7 @@ def parts() -> list[tuple[str, float]]:
 
     def write() -> None:
         name = secrets.token_hex(32)
-        with state.transaction():
+        with state.transaction("released"):
             state.put_out(name, b"header", b"share")
             state.ledger.record(name, name, name, "rows", "roster", b"reply", 0.0)
             state.audit("released", run="a" * 64, round=1)

@@ -175,7 +175,7 @@ def epoch(
         raise typer.Exit(1)
     home = Home(folder)
     state = State(home.state, home.seal())
-    with state.transaction():
+    with state.transaction("epoch-ended"):
         if not state.epochs.end(dataset):
             raise DataError(f"Nothing has been answered about a data set {dataset!r} here, so no epoch runs.")
         state.audit("epoch.ended", dataset=dataset)
@@ -279,6 +279,6 @@ def _log(home: Home, action: str, permit: str) -> None:
     from civicgrid.node.state import State
 
     state = State(home.state)
-    with state.transaction():
+    with state.transaction("permit"):
         state.audit(action, permit=permit)
     state.close()

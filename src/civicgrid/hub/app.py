@@ -210,7 +210,7 @@ async def _hello(hub: Hub, request: Request) -> Response:
         )
     hub.hellos[site] = hello
     hub.runs.line(site).seen = time.monotonic()
-    with hub.journal.transaction() as connection:
+    with hub.journal.transaction("hello") as connection:
         connection.execute(
             sa.update(db.sites)
             .where(db.sites.c.site == site)

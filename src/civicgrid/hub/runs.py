@@ -100,7 +100,7 @@ class Runs:
     def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]) -> str:
         """Begin a run. The same signed study is one run, however often it is sent."""
         run = request.digest()
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("submitted") as connection:
             if connection.execute(sa.select(db.runs.c.run).where(db.runs.c.run == run)).first():
                 return run
             connection.execute(
@@ -250,7 +250,7 @@ class Runs:
 
     def _store(self, talk: Conversation, dispatch: Dispatch, signed: SignedTask) -> None:
         """The next task and every reply that waits to be stored: one transaction."""
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("asked") as connection:
             self._write_pending(connection)
             connection.execute(
                 _INSERT_TASK,
@@ -320,7 +320,7 @@ class Runs:
         if not self._pending:
             return
         try:
-            with self.journal.transaction() as connection:
+            with self.journal.transaction("answered") as connection:
                 self._write_pending(connection)
         except sa.exc.SQLAlchemyError as error:
             log.error("replies cannot be stored (%s); trying again", type(error).__name__)
@@ -391,7 +391,7 @@ class Runs:
         self._close(talk, "failed", json.dumps({"failure": why}))
 
     def _close(self, talk: Conversation, state: str, result: str) -> None:
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("ended") as connection:
             self._write_pending(connection)
             connection.execute(
                 sa.update(db.runs)

@@ -217,7 +217,7 @@ def _checked(contents: Contents, folder: Path) -> None:
         raise ConfigError("The backup is not whole: its files are not those of its list. Take an earlier backup.")
     if home.state.exists():
         state = State(home.state)
-        with state.transaction():
+        with state.transaction("restored"):
             state.audit("node.restored", lines=lines, head=head.hash)
         state.close()
 

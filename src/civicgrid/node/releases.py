@@ -86,7 +86,7 @@ class Releases:
         known = self.state.epochs.known(dataset, snapshot)
         if known is not None:
             return known
-        with self.state.transaction():
+        with self.state.transaction("epoch"):
             load = self.state.epochs.enter(
                 dataset,
                 snapshot,

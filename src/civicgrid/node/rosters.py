@@ -81,7 +81,7 @@ class Rosters:
                 raise TrustError("not every member's standing came with the signatures")
         except (TrustError, PlanError) as error:
             raise Withheld(Code.ROSTER, str(error)) from None
-        with self.state.transaction() as connection:
+        with self.state.transaction("signed") as connection:
             connection.execute("update rosters set signed = 1 where digest = ?", (round_.roster,))
             # Another plan over the same people may ask for more: what once did not stand alone is never taken to.
             connection.executemany(

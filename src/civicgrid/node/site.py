@@ -109,7 +109,7 @@ class Site:
         known = self.state.ledger.recall(signed.digest)
         if known is not None:
             answered = Answered(signed.digest, *_split(known))
-            with self.state.transaction():
+            with self.state.transaction("resent"):
                 self.state.put_out(answered.task, answered.header, answered.share)
             return answered
         try:
@@ -160,7 +160,7 @@ class Site:
             standing=standing.signed(self.identity.signing),
             thresholds=thresholds,
         )
-        with self.state.transaction() as connection:
+        with self.state.transaction("accepted") as connection:
             connection.execute(
                 "insert or replace into runs values (?, ?, ?, ?, ?, ?)",
                 (
@@ -288,7 +288,7 @@ class Site:
             masking = lambda limbs: mask(limbs, self.identity.exchange, peers, salt)  # noqa: E731
         terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking, self.state.seal.tag)
         released = release(share, terms)
-        with self.state.transaction() as connection:
+        with self.state.transaction("released") as connection:
             answered = self._put_out(task, Shared(task=task), released)
             connection.execute(
                 "insert into rounds values (?, ?, 1) on conflict do update set answered = answered + 1",
@@ -359,7 +359,7 @@ class Site:
         return permit.pooled_threshold and self.trusted.policy().pooled_threshold
 
     def _refuse(self, task: str, asked: Prepare | Round, decision: Withheld) -> Answered:
-        with self.state.transaction() as connection:
+        with self.state.transaction("refused") as connection:
             if isinstance(asked, Round) and decision.code in (Code.DISCLOSURE, Code.FAILED):
                 # What was refused for what the data holds stays refused in this run, however it is asked again.
                 connection.execute(

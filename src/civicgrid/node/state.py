@@ -17,6 +17,7 @@ from civicgrid.disclosure.epochs import Epochs
 from civicgrid.disclosure.ledger import Ledger
 from civicgrid.disclosure.row_sets import RowSets
 from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.killpoint import reach
 from civicgrid.trust.chain import Head, Link, follow
 from civicgrid.trust.seal import Seal
 
@@ -97,18 +98,22 @@ class State:
         return self._epochs
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, on disk when it ends."""
+    def transaction(self, write: str) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk when it ends. `write` is the name of its kill points."""
         self.connection.execute("begin immediate")
         try:
             self.connection.executemany("delete from outbox where task = ?", [(task,) for task in self._confirmed])
             yield self.connection
+            reach("node", write, "before")
+            self.connection.execute("commit")
         except BaseException:
-            self.connection.execute("rollback")
+            # SQLite has rolled back by itself after some faults of the disk, and not after others.
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
             if self._row_sets is not None:
                 self._row_sets.forget()
             raise
-        self.connection.execute("commit")
+        reach("node", write, "after")
         self._confirmed.clear()
 
     def audit(self, action: str, **details: str | int) -> None:

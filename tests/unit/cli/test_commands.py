@@ -206,7 +206,7 @@ def test_a_simulation_without_an_answer_ends_with_a_fault(plan: Path, tmp_path: 
 def written(folder: Path) -> None:
     state = State(Home(folder).state)
     for number in range(5):
-        with state.transaction():
+        with state.transaction("released"):
             state.audit("released", number=number)
     state.close()
 
@@ -254,7 +254,7 @@ def test_a_hub_s_log_is_verified_too(
 ) -> None:
     journal = Journal(HubHome(laid.hub).engine())
     for number in range(3):
-        with journal.transaction() as connection:
+        with journal.transaction("submitted") as connection:
             journal.add(connection, "r", "asked", number=number)
     run("audit", "verify", laid.hub)
     database = sqlite3.connect(laid.hub / read_settings(HubSettings, laid.hub / "hub.toml").database.removeprefix("sqlite:///"))
@@ -297,7 +297,7 @@ def test_an_epoch_is_ended_once_and_written_down(
 ) -> None:
     home = Home(laid.nodes["leeds"])
     state = State(home.state, home.seal())
-    with state.transaction():
+    with state.transaction("epoch"):
         state.epochs.enter("trial", "a snapshot", lambda: BitMap([1, 2, 3]), 0.0, days=7, fewest=10)
     state.close()
     assert "The epoch of trial has ended" in run("node", "epoch", home.path, "trial", "--yes")

@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Home:
     made.revoke_permit(next(digest for digest, permit in made.permits() if permit.project == "P-2"))
     state = State(made.state)
     for number in range(5):
-        with state.transaction():
+        with state.transaction("released"):
             state.audit("released", number=number)
             state.put_out(f"task{number}", b"header", b"share")
     state.close()
@@ -96,10 +96,10 @@ def test_its_owner_alone_can_read_the_backup_and_what_is_made_of_it(home: Home, 
 def test_a_node_that_is_writing_is_backed_up_at_one_moment(home: Home, tmp_path: Path) -> None:
     """A transaction that is not over is not in it; one that is over is, though only in SQLite's journal so far."""
     state = State(home.state)
-    with state.transaction():
+    with state.transaction("released"):
         state.audit("released", number=5)
     assert Path(f"{home.state}-wal").stat().st_size > 0
-    with state.transaction():
+    with state.transaction("released"):
         state.audit("released", number=6)
         made = back_up(home, tmp_path / "b.tar", TIME)
     state.close()

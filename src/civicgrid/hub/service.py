@@ -18,17 +18,22 @@ def serve(home: HubHome) -> None:
     check_address(settings.address or f"http://{settings.host}:{settings.port}")
     if not settings.port > 0:
         raise ConfigError("Expected a port in hub.toml that nodes can dial; it says 0.")
-    app = create(home)
-    # What is loaded now stays for good: walking over it again and again took a seventh of a round.
-    gc.collect()
-    gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
-        timeout_keep_alive=75,
-        server_header=False,
-    )
+    # Before the database is opened: a newer version would change its schema under the hub that runs.
+    claim = home.claim()
+    try:
+        app = create(home)
+        # What is loaded now stays for good: walking over it again and again took a seventh of a round.
+        gc.collect()
+        gc.freeze()
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=75,
+            server_header=False,
+        )
+    finally:
+        claim.release()

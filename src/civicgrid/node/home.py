@@ -8,6 +8,7 @@
     keys/              the node's own private keys, and that of the release ledger (readable by its user alone)
     data.duckdb        the data
     state.sqlite       ledger, outbox, audit log
+    node.lock          held by the node that runs
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from civicgrid import __version__
@@ -90,10 +91,13 @@ class Hub:
         # Nothing long is read from somebody who is not registered, and only nodes send much.
         most = MAX_FRAME if said.group(1) in self.by_key else 2 * MAX_BYTES
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise WireError(f"Expected a message of at most {most:,} bytes. Send less.")
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise WireError(f"Expected a message of at most {most:,} bytes. Send less.")
+        except ClientDisconnect:
+            raise WireError("The sender went away before its message had come whole.") from None
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         url = self.address + path + (f"?{query}" if query else "")
@@ -209,7 +213,7 @@ async def _hello(hub: Hub, request: Request) -> Response:
             "site's present card, or mend node.toml."
         )
     hub.hellos[site] = hello
-    hub.runs.line(site).seen = time.monotonic()
+    hub.runs.greeted(site)
     with hub.journal.transaction("hello") as connection:
         connection.execute(
             sa.update(db.sites)

@@ -69,10 +69,15 @@ class Waiting:
 
 @dataclass
 class Line:
-    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting."""
+    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting.
+
+    `asking` numbers the node's requests. One that came after another takes its place: the way that the earlier one came by
+    may be cut, and what was handed out there would be lost.
+    """
 
     tasks: dict[str, Waiting] = field(default_factory=dict)
     stored: list[str] = field(default_factory=list)
+    asking: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     seen: float = 0.0
 
@@ -96,6 +101,13 @@ class Runs:
 
     def line(self, site: str) -> Line:
         return self.lines.setdefault(site, Line())
+
+    def greeted(self, site: str) -> None:
+        """A node has said hello: whatever it was handed before may not have reached it, and is handed out again."""
+        line = self.line(site)
+        line.seen = time.monotonic()
+        for task in line.tasks.values():
+            task.handed = float("-inf")
 
     def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]) -> str:
         """Begin a run. The same signed study is one run, however often it is sent."""
@@ -144,7 +156,6 @@ class Runs:
         run = request.digest()
         talk = Conversation(run, conduct(request, study, run, members, offline, self.thresholds))
         self.conversations[run] = talk
-        self.finished.setdefault(run, asyncio.Event())
         self._step(talk, first=True)
 
     # --- the conversation --------------------------------------------------------------------------------------------
@@ -404,15 +415,20 @@ class Runs:
         for line in self.lines.values():
             for task in [name for name, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
                 line.tasks.pop(task)
-        self.finished.setdefault(talk.run, asyncio.Event()).set()
+        watched = self.finished.pop(talk.run, None)
+        if watched is not None:
+            watched.set()
 
     # --- the node's side ---------------------------------------------------------------------------------------------
 
     async def next_tasks(self, site: str, session: str, wait: float) -> tuple[tuple[str, ...], list[bytes]]:
         """Confirmations and tasks for a site: at once if there are tasks, else as soon as one comes or `wait` is over."""
         line = self.line(site)
+        line.asking += 1
+        asking = line.asking
+        line.wake.set()
         until = time.monotonic() + wait
-        while True:
+        while asking == line.asking:
             line.seen = time.monotonic()
             tasks = self._hand_out(line, session)
             left = until - time.monotonic()
@@ -424,6 +440,7 @@ class Runs:
                 await asyncio.wait_for(line.wake.wait(), min(left, self.connected_seconds / 3))
             except TimeoutError:
                 continue
+        return (), []
 
     def _hand_out(self, line: Line, session: str) -> list[bytes]:
         now = time.monotonic()

@@ -17,6 +17,7 @@ from civicgrid import __version__
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import WORDS
 from civicgrid.errors import TrustError, WireError
+from civicgrid.lock import Lock
 from civicgrid.methods import METHODS
 from civicgrid.node.home import Home
 from civicgrid.node.session import Stored
@@ -41,6 +42,7 @@ class Service:
         self.identity = Identity(
             settings.network, home.member(), home.signing(), home.exchange(), settings.hub_key
         )
+        self.lock = Lock(home.path / "node.lock", f"A node is running at {home.path} already. Stop it first.")
         self.store = Store(home.data)
         self.state = State(home.state, home.seal())
         data = Stored(self.store, settings.cache_megabytes * 1_000_000)
@@ -65,9 +67,11 @@ class Service:
                         ready()
                     self.exchange()
                     pause = FIRST_PAUSE
-                except (Unreachable, sqlite3.Error) as error:
-                    # A full disk is waited out: what was not written down was not sent, and the hub asks again.
-                    words = error if isinstance(error, Unreachable) else "The node's state cannot be written: disk full?"
+                except (Unreachable, WireError, sqlite3.Error) as error:
+                    # A full disk is waited out: what was not written down was not sent, and the hub asks again. So is a
+                    # hub that takes no message now: a clock that is wrong here or there, another version, a power cut.
+                    full = isinstance(error, sqlite3.Error)
+                    words = "The node's state cannot be written: disk full?" if full else error
                     log.warning("%s Trying again in %.1f s.", words, pause)
                     greeted = False
                     self.stop.wait(pause)
@@ -76,6 +80,7 @@ class Service:
             self.connection.close()
             self.state.close()
             self.store.close()
+            self.lock.release()
 
     def hello(self) -> None:
         hello = Hello(

@@ -193,14 +193,14 @@ class LocalNetwork:
                 process.wait()
         self.processes.clear()
 
-    def _start(self, who: str, *arguments: str) -> None:
+    def _start(self, who: str, *arguments: str, **environment: str) -> None:
         with (self.folder / f"{who}.log").open("ab") as log:
             self.processes[who] = subprocess.Popen(  # nosec B603 - fixed program and arguments
                 [sys.executable, "-m", "civicgrid", *arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
                 start_new_session=True,
             )
 

@@ -60,6 +60,7 @@ class Hub:
     by_key: dict[str, str] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     reloaded: float = 0.0
+    started: float = field(default_factory=time.monotonic)
 
     def reload(self) -> None:
         """Read who is registered: at the start, and when an unknown key knocks. An admission needs no restart."""
@@ -82,6 +83,13 @@ class Hub:
     def connected(self, site: str) -> bool:
         line = self.runs.lines.get(site)
         return line is not None and time.monotonic() - line.seen < self.settings.connected_seconds
+
+    def expected(self, site: str) -> bool:
+        """Connected, or likely to be: a hub that has just started has not heard from the nodes that were there before."""
+        line = self.runs.lines.get(site)
+        unheard = site in self.hellos and (line is None or not line.seen)
+        young = time.monotonic() - self.started < self.settings.connected_seconds
+        return self.connected(site) or (unheard and young)
 
     async def signed(self, request: Request) -> tuple[str, bytes]:
         """The key that signed this request, and its body."""
@@ -283,7 +291,7 @@ async def _submit(hub: Hub, request: Request) -> Response:
             f"There is no site called {', '.join(unknown)}. The network has: {', '.join(sorted(hub.members))}."
         )
     wanted = set(asked.sites) & holding if asked.sites else holding
-    ready = {site: hub.members[site] for site in wanted if hub.connected(site)}
+    ready = {site: hub.members[site] for site in wanted if hub.expected(site)}
     offline = tuple(hub.members[site] for site in sorted(wanted - set(ready)))
     return _json({"run": hub.runs.start(asked, study, ready, offline)})
 

@@ -122,8 +122,9 @@ class Nonces:
         self._db.execute("BEGIN IMMEDIATE")
         self._keep("floor", self._floor)
         self._db.execute("DELETE FROM nonce WHERE created <= ?", (self._floor,))
-        with _write("pruned"):
-            self._db.execute("COMMIT")
+        reach("nonces", "pruned", "before")
+        self._db.execute("COMMIT")
+        reach("nonces", "pruned", "after")
         self._pruned = now
 
     def _durably(self, name: str, value: int | str) -> None:

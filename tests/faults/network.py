@@ -42,10 +42,14 @@ class FaultyNetwork(LocalNetwork):
             if site != "birch":
                 self.grant(site, ["trial", "fresh", "closed"])
 
-    def launch(self, who: str, kill_at: str = "") -> None:
-        """Start a process, to die at a kill point if one is given; wait for nothing."""
+    def launch(self, who: str, kill_at: str = "", changed: str = "") -> None:
+        """Start a process, to die at a kill point if one is given; wait for nothing.
+
+        `changed` is Python that is run before the real command: what another version, or another clock, would be.
+        """
         kind, folder = ("hub", self.hub.path) if who == "hub" else ("node", self.node(who).path)
-        self._start(who, kind, "serve", str(folder), **({ENVIRONMENT: kill_at} if kill_at else {}))
+        program = ("-c", f"{changed}\nfrom civicgrid.cli import main; main()") if changed else ("-m", "civicgrid")
+        self._start(who, kind, "serve", str(folder), program=program, **({ENVIRONMENT: kill_at} if kill_at else {}))
 
     def replace(self, who: str, kill_at: str = "") -> None:
         """End a process by kill -9, if it runs, and start it anew."""

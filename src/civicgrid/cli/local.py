@@ -193,10 +193,12 @@ class LocalNetwork:
                 process.wait()
         self.processes.clear()
 
-    def _start(self, who: str, *arguments: str, **environment: str) -> None:
+    def _start(
+        self, who: str, *arguments: str, program: Sequence[str] = ("-m", "civicgrid"), **environment: str
+    ) -> None:
         with (self.folder / f"{who}.log").open("ab") as log:
             self.processes[who] = subprocess.Popen(  # nosec B603 - fixed program and arguments
-                [sys.executable, "-m", "civicgrid", *arguments],
+                [sys.executable, *program, *arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,9 @@ class Hub:
                 self.members[row["site"]] = Member.from_bytes(row["member"])
                 self.by_key[row["key"]] = row["site"]
                 if row["hello"] and row["site"] not in self.hellos:
-                    self.hellos[row["site"]] = Hello.from_bytes(row["hello"])
+                    # What another version stored may not be readable. The node says hello again.
+                    with suppress(CivicGridError, ValueError):
+                        self.hellos[row["site"]] = Hello.from_bytes(row["hello"])
             for row in connection.execute(sa.select(db.people)).mappings():
                 self.people[row["key"]] = row["name"]
 

@@ -37,6 +37,7 @@ _INSERT_REPLY = sa.insert(db.replies)
 GATHER_SECONDS = 0.05
 LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+OTHER_VERSION = "This run was begun by another version of the software. Run the study again."
 
 
 @dataclass
@@ -140,9 +141,12 @@ class Runs:
         for row in rows:
             try:
                 self._take_up(row)
-            except CivicGridError as error:
-                log.error("run %s cannot be taken up: %s", row["run"][:12], error)
-                self._close(Conversation(row["run"], _nothing()), "failed", json.dumps({"failure": str(error)}))
+            except sa.exc.SQLAlchemyError:
+                raise
+            except Exception as error:
+                # What another version stored and this one cannot read ends its run; it never keeps a hub from starting.
+                log.error("run %s cannot be taken up: %s", row["run"][:12], type(error).__name__)
+                self._close(Conversation(row["run"], _nothing()), "failed", json.dumps({"failure": OTHER_VERSION}))
         return len(rows)
 
     def _take_up(self, row: sa.RowMapping) -> None:
@@ -226,7 +230,7 @@ class Runs:
         else:
             signed, answered = stored
             if signed.payload != payload:
-                self._fail(talk, "This run was begun by another version of the software. Run the study again.")
+                self._fail(talk, OTHER_VERSION)
                 return False
             talk.answers = answered
             gone = self._lost_before(signed.digest)

@@ -24,7 +24,7 @@ from civicgrid.node.session import Stored
 from civicgrid.node.site import Identity, Site
 from civicgrid.node.state import State
 from civicgrid.transport import Connection, Unreachable
-from civicgrid.wire import Exchange, Frame, Hello, Refused, SignedTask, Tasks, read_frame, read_reply
+from civicgrid.wire import Exchange, Frame, Hello, Refused, Reply, SignedTask, Tasks, read_frame, read_reply
 
 log = logging.getLogger("civicgrid.node")
 
@@ -95,10 +95,17 @@ class Service:
 
     def exchange(self, wait: float = WAIT) -> int:
         """Send what is in the outbox, take what the hub has ready, answer it. How many tasks there were."""
-        outgoing = self.state.outgoing()
-        replies = tuple(read_reply(reply.header) for reply in outgoing)
-        blobs = {reply.task: reply.share for reply in outgoing if reply.share}
-        message = Exchange(session=self.session, replies=replies, wait=wait)
+        replies: list[Reply] = []
+        blobs: dict[str, bytes] = {}
+        for waiting in self.state.outgoing():
+            try:
+                replies.append(read_reply(waiting.header))
+            except WireError:
+                replies.append(read_reply(self.site.outdated(waiting.task).header))
+                continue
+            if waiting.share:
+                blobs[waiting.task] = waiting.share
+        message = Exchange(session=self.session, replies=tuple(replies), wait=wait)
         raw = self.connection.post("/node/exchange", Frame(message, blobs).to_bytes(), patience=wait + 30)
         tasks, signed = read_frame(Tasks, raw)
         self.state.confirmed(tasks.stored)

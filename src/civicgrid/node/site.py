@@ -358,7 +358,11 @@ class Site:
     def _pooled(self, permit: Permit) -> bool:
         return permit.pooled_threshold and self.trusted.policy().pooled_threshold
 
-    def _refuse(self, task: str, asked: Prepare | Round, decision: Withheld) -> Answered:
+    def outdated(self, task: str) -> Answered:
+        """A refusal in place of a reply that waits to be sent, was written by another version, and cannot be read."""
+        return self._refuse(task, None, Withheld(Code.LATE, "the reply was written by another version"))
+
+    def _refuse(self, task: str, asked: Prepare | Round | None, decision: Withheld) -> Answered:
         with self.state.transaction("refused") as connection:
             if isinstance(asked, Round) and decision.code in (Code.DISCLOSURE, Code.FAILED):
                 # What was refused for what the data holds stays refused in this run, however it is asked again.

@@ -64,6 +64,7 @@ class Service:
                     if not greeted:
                         self.hello()
                         greeted = True
+                        log.info("The hub at %s takes this node's messages.", self.settings.hub)
                         ready()
                     self.exchange()
                     pause = FIRST_PAUSE

@@ -1,10 +1,11 @@
-"""A clock that is an hour off, at a node, at the hub, at a researcher's: refused with the offset, and over once it is right.
+"""A clock that is an hour off, at a node, the hub or a researcher's: refused with the offset, and over once it is right.
 
 The programs are the real ones; a script before them has their clock follow a file.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ def test_a_node_says_so_in_its_log_and_recovers(
     network.launch("birch", changed=clock(tmp_path / "clock"))
     network.until(lambda: words in network.said("birch")[before:], "the node did not say that its clock is wrong")
     line = next(line for line in network.said("birch")[before:].splitlines() if words in line)
-    assert "sender's clock is 36" in line or "sender's clock is 35" in line
-    assert "set both clocks (NTP)" in line.replace("Set", "set") and "Trying again" in line
+    assert re.search(r"clock is 3[56]\d\d seconds .*[Ss]et both clocks \(NTP\).* Trying again in", line)
     (tmp_path / "clock").write_text("0")
     network.until(lambda: greeted(network, before), "the node did not recover")
     same(grid.run(study()), undisturbed["trial"])

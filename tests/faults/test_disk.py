@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of a study, at the hub and at a node: waited out, and nothing is lost or sent unrecorded."""
+"""A disk that is full in the middle of a study, at the hub and at a node: waited out, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def connect(url: str) -> sa.Engine:
             reach("hub", "schema", "before")
             connection.commit()
             reach("hub", "schema", "after")
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
         raise ConfigError(_unopened(error)) from None
     return engine
 
@@ -136,7 +136,7 @@ def claim(url: str) -> Claim:
     """The right to run over a database, before anything in it is touched. ConfigError while another process has it."""
     where = sa.make_url(url)
     if where.get_backend_name() == "sqlite":
-        return Lock(Path(f"{where.database}.lock"), RUNNING)
+        return Lock(Path(f"{Path(where.database or 'hub.sqlite').resolve()}.lock"), RUNNING)
     try:
         connection = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect()
         if connection.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar():

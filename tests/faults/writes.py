@@ -33,6 +33,7 @@ BY_COMMAND = {
 }  # fmt: skip
 
 WRITES = re.compile(r"\s*(insert|update|delete|replace|create|drop|alter|begin|commit|vacuum)\b", re.I)
+REPEATABLE = re.compile(r"\s*(create (unique )?(table|index) if not exists|insert or ignore)\b", re.I)
 MAKERS = {"insert", "update", "delete"}
 FILES = {"write_text", "write_bytes"}
 EXECUTES = {"execute", "executemany", "executescript", "exec_driver_sql"}
@@ -61,9 +62,16 @@ class _File:
 
     def __init__(self, name: str, found: Found) -> None:
         self.name, self.found = name, found
+        self.built: set[str] = set()
         self.program = PROGRAMS.get(name.split("/", 1)[0], "")
 
     def read(self, tree: ast.Module) -> None:
+        # Statements that are built once, and executed by name.
+        for node in tree.body:
+            if not isinstance(node, ast.Assign) or repeatable(text(node.value)):
+                continue
+            if WRITES.match(text(node.value)) or any(map(writes, calls(node))):
+                self.built.update(target.id for target in node.targets if isinstance(target, ast.Name))
         for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
             self._function(function, owner(tree, function))
 
@@ -85,7 +93,9 @@ class _File:
         for call in calls(function):
             if call in covered or keeps:
                 continue
-            why = writes(call)
+            first = call.args[0] if call.args else None
+            built = isinstance(first, ast.Name) and first.id in self.built and first.id
+            why = writes(call) or built
             if why:
                 self.found.faults.append(f"{here}, line {call.lineno}: {why} outside a named transaction")
 
@@ -130,6 +140,11 @@ def writes(call: ast.Call) -> str:
     if ".".join(name.split(".")[-2:]) in CALLER_COMMITS:
         return name
     return ""
+
+
+def repeatable(script: str) -> bool:
+    """Whether a script may be cut off after any of its statements, and run again: how the nodes' schemas are made."""
+    return bool(script) and all(REPEATABLE.match(part) for part in script.split(";") if part.strip())
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

@@ -48,6 +48,20 @@ def test_what_is_outside_is_a_fault(line: str, words: str, tmp_path: Path) -> No
     assert faults and any(words in fault for fault in faults)
 
 
+@pytest.mark.parametrize("built", ["sa.insert(audit)", "'insert into audit values (?)'"])
+def test_a_statement_that_was_built_before_is_a_write_where_it_is_executed(built: str, tmp_path: Path) -> None:
+    faults = found(tmp_path, f"LINE = {built}\ndef work(self, connection):\n    connection.execute(LINE, (1,))\n")
+    assert len(faults) == 1 and "LINE outside a named transaction" in faults[0]
+
+
+def test_a_schema_that_may_be_made_again_at_every_start_needs_no_name(tmp_path: Path) -> None:
+    text = 'SCHEMA = "create table if not exists a (b); create index if not exists c on a (b); {}"\n'
+    text += "def opened(self, connection):\n    connection.executescript(SCHEMA)\n"
+    assert found(tmp_path, text.format("insert or ignore into a values (0)")) == []
+    (tmp_path / "node" / "site.py").write_text(text.format("insert into a values (0)"))
+    assert durable_writes(tmp_path, ("node",)).faults
+
+
 def test_two_writes_of_one_name_are_a_fault(tmp_path: Path) -> None:
     again = GOOD.replace("answer", "resend")
     assert any("names a write at" in fault for fault in found(tmp_path, GOOD + again))

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test fast check coverage bench docs lock clean
+.PHONY: demo test fast check coverage bench attacks docs lock clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) …"
@@ -42,6 +42,9 @@ coverage: $(VENV)/.ready       ## Which lines and branches the tests reach.
 
 bench: $(VENV)/.ready          ## The benchmarks, side by side with peers; prints the tables of docs/benchmarks.md.
 	$(BIN)/python -m benchmarks
+
+attacks: $(VENV)/.ready        ## The table of attacks: rows recovered with each defence off, and as shipped.
+	@cd tests && ../$(BIN)/python -m attacks
 
 docs: $(VENV)/.ready           ## The documentation site, in docs/_build.
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from civicgrid.methods import Count as Count
     from civicgrid.methods import Crosstab as Crosstab
     from civicgrid.methods import Describe as Describe
+    from civicgrid.methods import Discover as Discover
     from civicgrid.methods.glm import interaction as interaction
     from civicgrid.methods.glm import poly as poly
     from civicgrid.query.language import case as case
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from civicgrid.query.language import maximum_of as maximum_of
     from civicgrid.query.language import minimum_of as minimum_of
     from civicgrid.query.language import months as months
+    from civicgrid.query.language import run_date as run_date
     from civicgrid.query.language import when as when
     from civicgrid.query.language import years as years
 
@@ -47,11 +49,11 @@ _FROM = {
     "civicgrid.client.simulate": ("simulate",),
     "civicgrid.curation.dictionary": ("Dictionary",),
     "civicgrid.disclosure.policy": ("Policy",),
-    "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe"),
+    "civicgrid.methods": ("GLM", "Count", "Crosstab", "Describe", "Discover"),
     "civicgrid.methods.glm": ("interaction", "poly"),
     "civicgrid.query.language": (
         "case", "category", "cdm", "cohort", "concept_set", "dataset", "days", "follow_up", "maximum_of", "minimum_of",
-        "months", "when", "years",
+        "months", "run_date", "when", "years",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}

@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from functools import cache
+from json.encoder import encode_basestring
 from typing import Any, Self
 
 import rfc8785
@@ -30,18 +32,11 @@ class Node(BaseModel):
 
     def to_data(self) -> dict[str, Any]:
         """The value as plain JSON data, defaults left out."""
-        data: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
-            if field.exclude:
-                continue
-            value = getattr(self, name)
-            if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
-                data[field.alias or name] = _plain(value)
-        return data
+        return {name: _plain(value) for name, value in _written(self)}
 
     def canonical(self) -> bytes:
         """RFC 8785 bytes: the form that is hashed and signed."""
-        return dumps(self.to_data())
+        return dumps(self)
 
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
@@ -110,33 +105,57 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def dumps(data: Any) -> bytes:
-    """Plain data as RFC 8785 JSON.
-
-    Without decimal numbers, and with ASCII names, the standard encoder writes the same bytes in a tenth of the time.
-    """
+    """Plain data as RFC 8785 JSON. PlanError for what not every reader of JSON takes alike."""
     try:
-        if _simple(data):
-            return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        written: bytes = rfc8785.dumps(data)
+        return _text(data).encode()
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
         raise PlanError(
             "Expected whole numbers within ±(2^53 - 1), finite numbers and whole characters, which every reader of JSON "
             "takes alike; something else is in this message."
         ) from None
-    return written
 
 
-def _simple(data: Any) -> bool:
+def _text(data: Any) -> str:
+    """What most values hold, written here in one pass; decimal numbers, names beyond ASCII and all else by `rfc8785`."""
     kind = type(data)
-    if kind is str or kind is bool or data is None:
-        return True
-    if kind is int:
-        return bool(-(2**53) < data < 2**53)
-    if kind is dict:
-        return all(type(key) is str and key.isascii() and _simple(value) for key, value in data.items())
-    if kind is list or kind is tuple:
-        return all(_simple(item) for item in data)
-    return False
+    if kind is str:
+        return encode_basestring(data)
+    if isinstance(data, Node):
+        return "{" + ",".join([f'"{name}":{_text(value)}' for name, value in _written(data)]) + "}"
+    if kind is int and -(2**53) < data < 2**53:
+        return str(data)
+    if kind is tuple or kind is list:
+        return "[" + ",".join([_text(item) for item in data]) + "]"
+    if kind is dict and all(type(key) is str and key.isascii() for key in data):
+        return "{" + ",".join([f"{encode_basestring(key)}:{_text(data[key])}" for key in sorted(data)]) + "}"
+    if kind is bool:
+        return "true" if data else "false"
+    if data is None:
+        return "null"
+    written: bytes = rfc8785.dumps(_plain(data))
+    return written.decode()
+
+
+@cache
+def _fields(kind: type[Node]) -> tuple[tuple[str, str, bool, Any], ...]:
+    """A node's fields in the order in which they are written: attribute, name, whether always written, default."""
+    found = []
+    for attribute, field in kind.model_fields.items():
+        always = attribute == "kind" or field.is_required()
+        default = None if always else field.get_default(call_default_factory=True)
+        if not field.exclude:
+            found.append((attribute, field.alias or attribute, always, default))
+    return tuple(sorted(found, key=lambda entry: entry[1]))
+
+
+def _written(node: Node) -> list[tuple[str, Any]]:
+    """Names and values of the fields that are not at their defaults, in order of name."""
+    values = node.__dict__
+    return [
+        (name, values[attribute])
+        for attribute, name, always, default in _fields(type(node))
+        if always or (values[attribute] is not default and values[attribute] != default)
+    ]
 
 
 def describe(error: ValidationError, most: int = 3) -> str:
@@ -161,7 +180,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, frozenset):
         return sorted(_plain(item) for item in value)
     if isinstance(value, dt.date | dt.datetime):

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import select
+import socket
 import ssl
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
-
-import httpcore2
 
 from civicgrid.errors import CivicGridError, ConfigError, TrustError, WireError
 from civicgrid.trust.keys import SigningKey
 from civicgrid.trust.requests import sign
 from civicgrid.wire import MAX_FRAME, MEDIA
+
+CONNECT_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
+"""A connection that has not been used for longer is not used again."""
+
+
+LONGEST_LATER = 60.0
+
+Answer = tuple[int, bytes, float]
 
 
 class Unreachable(CivicGridError):
@@ -26,15 +39,16 @@ class Unreachable(CivicGridError):
 class Connection:
     """One party's connection to one hub. Every request is signed; errors come back as this project's own.
 
-    It uses the transport of httpx2 (httpcore2) as it is: no redirects, cookies or proxies from the environment can move a
-    site's traffic, and a round costs half the time.
+    It uses the standard library's HTTP: no redirects, cookies or proxies from the environment can move a site's traffic,
+    and a message costs a node less than half of what a full client does (docs/decisions/transport.md).
     """
 
     def __init__(self, address: str, key: SigningKey, hub_ca: str | Path | None = None) -> None:
         self.address = check_address(address)
         self.key = key
-        context = trusted(hub_ca) if self.address.startswith("https://") else None
-        self._pool = httpcore2.ConnectionPool(ssl_context=context, max_connections=4, keepalive_expiry=60.0)
+        self._context = trusted(hub_ca) if self.address.startswith("https://") else None
+        # Open, and waiting for a next request. One, except where several threads ask at once.
+        self._idle: list[_Plain] = []
 
     def post(self, path: str, body: bytes, media: str = MEDIA, patience: float = 30.0) -> bytes:
         """Send bytes, give back the answer's. `patience` is how many seconds to wait for it."""
@@ -54,30 +68,43 @@ class Connection:
                 _raise(status, _message(status, content))
             time.sleep(later)
 
-    def _once(self, method: str, path: str, body: bytes, media: str, patience: float) -> tuple[int, bytes, float]:
-        url = self.address + path
-        headers = {
-            "Host": urlsplit(url).netloc,
-            "Content-Length": str(len(body)),
-            **sign(method, url, body, self.key, self.key.public),
-        }
+    def _once(self, method: str, path: str, body: bytes, media: str, patience: float) -> Answer:
+        headers = sign(method, self.address + path, body, self.key, self.key.public)
         if media:
             headers["Content-Type"] = media
-        timeout = {"connect": 10.0, "read": patience, "write": 30.0, "pool": 10.0}
         try:
-            response = self._pool.request(
-                method, url, headers=list(headers.items()), content=body, extensions={"timeout": timeout}
-            )
-        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
+            return self._ask(method, path, headers, body, patience)
+        except (OSError, HTTPException) as error:
             raise Unreachable(_no_answer(self.address, error)) from None
-        content: bytes = response.content
-        if len(content) > MAX_FRAME:
-            raise WireError(f"The hub sent more than {MAX_FRAME:,} bytes. Nothing was read.")
-        later = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
-        return response.status, content, min(float(later), 60.0) if later.isdigit() else 1.0
+
+    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes, patience: float) -> Answer:
+        connection = self._connection()
+        try:
+            answer = connection.ask(method, path, headers, body, patience)
+        except BaseException:
+            connection.close()
+            raise
+        connection.used = time.monotonic()
+        self._idle.append(connection)
+        return answer
+
+    def _connection(self) -> _Plain:
+        """One that is open still, or else a new one."""
+        with suppress(IndexError):
+            while True:
+                kept = self._idle.pop()
+                if kept.fresh():
+                    return kept
+                kept.close()
+        parts = urlsplit(self.address)
+        host = parts.hostname or ""
+        if parts.scheme == "http":
+            return _Plain(host, parts.port, timeout=CONNECT_SECONDS)
+        return _Encrypted(host, parts.port, timeout=CONNECT_SECONDS, context=self._context)
 
     def close(self) -> None:
-        self._pool.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +113,65 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Plain(HTTPConnection):
+    """A connection that writes head and body of a request at once: one packet, and one wake-up of the hub.
+
+    Each phase has a time limit of its own: to connect, to write, and to wait for each piece of the answer.
+    """
+
+    used = 0.0
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._waiting: list[bytes] = []
+
+    def send(self, data: Any) -> None:
+        self._waiting.append(data)
+
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, patience: float
+    ) -> Answer:
+        """Status and content of the answer, and after how many seconds the hub wants to be asked again."""
+        if self.sock is None:
+            self.connect()
+        self.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.putheader(name, value)
+        self.endheaders(body)
+        left, self._waiting = memoryview(b"".join(self._waiting)), []
+        self.sock.settimeout(WRITE_SECONDS)
+        # A hub may answer, and hang up, before it has read all of a request: its answer is read in any case.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while left:
+                left = left[self.sock.send(left) :]
+        self.sock.settimeout(patience)
+        answer = self.getresponse()
+        if answer.length is None:
+            content = answer.read(MAX_FRAME + 1)
+        else:
+            content = answer.read() if answer.length <= MAX_FRAME else b""
+        if len(content) > MAX_FRAME or answer.length:
+            raise WireError(f"The hub sent more than {MAX_FRAME:,} bytes. Nothing was read.")
+        later = answer.getheader("Retry-After", "")
+        return answer.status, content, min(float(later), LONGEST_LATER) if later.isdigit() else 1.0
+
+    def fresh(self) -> bool:
+        """Whether a next request can be sent: the hub has not hung up, and nothing unasked for has come."""
+        return self.sock is not None and time.monotonic() - self.used < IDLE_SECONDS and not _readable(self.sock)
+
+
+class _Encrypted(_Plain, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _readable(connection: socket.socket) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def check_address(address: str) -> str:
@@ -108,7 +194,12 @@ def check_address(address: str) -> str:
 def trusted(hub_ca: str | Path | None) -> ssl.SSLContext:
     """What a hub's certificate is checked against: this file of certificates alone, or else the machine's own list."""
     try:
-        context = ssl.create_default_context(cafile=str(hub_ca)) if hub_ca else httpcore2.default_ssl_context()
+        if hub_ca:
+            context = ssl.create_default_context(cafile=str(hub_ca))
+        else:
+            from httpcore2 import default_ssl_context
+
+            context = default_ssl_context()
     except OSError as error:
         raise ConfigError(
             f"The hub's certificate authority {hub_ca} cannot be read: {error.strerror or error}. Expected certificates in "

@@ -275,7 +275,7 @@ def test_an_old_permit_replayed(home: Home) -> None:
     home.add_permit(at.permit("york")[1].signed(at.custodian))
     at.trust["york"].permits = home.permits  # type: ignore[method-assign]
     assert code(at.enrol(at.request(at.plan(cg.Count(TRIAL))), SITES).replies["york"]) is None
-    home.remove_permit(home.permits()[0][0][:10])
+    home.revoke_permit(home.permits()[0][0][:10])
     assert code(at.enrol(at.request(at.plan(cg.Count(TRIAL))), SITES).replies["york"]) is Code.NOT_PERMITTED
     old = at.permit("york", valid_until=(at.moment - dt.timedelta(seconds=1)).isoformat())[1]
     home.add_permit(old.signed(at.custodian))

@@ -1,182 +1,181 @@
-"""Real processes killed and starved of disk in the middle of a study: it ends with the same answer, counted once."""
+"""kill -9 at every durable write: the study ends with the same answer, each share counted once, all logs in agreement.
+
+The process ends by itself, at the write it was told of; it is started again, to die right after that write when it comes to
+it anew, and started once more. `network` checks after each test that nothing is amiss.
+"""
 
 from __future__ import annotations
 
-import resource
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import psutil
 import pytest
 
-import civicgrid as cg
-from civicgrid.cli.local import LocalNetwork
 from civicgrid.client.connect import RemoteGrid
-from civicgrid.hub.journal import Journal
-from civicgrid.trust.chain import check
+from civicgrid.transport import Unreachable
+from faults.network import SITES, FaultyNetwork, Running, same, stopped, study
+from faults.writes import durable_writes
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-SITES = ("ash", "birch", "cedar")
-ROWS = 120
+# Which writes each test below dies at. While a study runs, with the data set asked of and which of its writes it is:
+STUDYING = {
+    ("node", "accepted"): ("trial", 1),
+    ("node", "epoch"): ("fresh", 1),
+    ("node", "signed"): ("trial", 1),
+    ("node", "released"): ("trial", 3),
+    ("node", "refused"): ("closed", 1),
+    ("hub", "submitted"): ("trial", 1),
+    ("hub", "asked"): ("trial", 3),
+    ("hub", "ended"): ("trial", 1),
+}
+HANGING = [("hub", "answered")]
+STARTING = [("hub", "schema"), ("nonces", "floor"), ("nonces", "boot")]
+HEARING = [("nonces", "mark"), ("nonces", "pruned"), ("nonces", "seen")]
+LEAVING = [("nonces", "closed")]
+GREETED = [("hub", "hello")]
+RESTORED = [("node", "resent")]
+EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED]
 
 
-def frame(seed: int) -> pd.DataFrame:
-    ages = [20 + (7 * i + seed) % 60 for i in range(ROWS)]
-    return pd.DataFrame({"age": ages, "died": [(i * i + seed) % 3 == 0 for i in range(ROWS)]})
+def test_every_durable_write_has_a_name_and_is_died_at() -> None:
+    found = durable_writes()
+    assert not found.faults
+    tested = {write for writes in EVERY for write in writes}
+    assert set(found.named) - tested == set(), "a durable write that no test dies at"
+    assert tested - set(found.named) == set(), "a write that is not there any more"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalNetwork, RemoteGrid]]:
-    with LocalNetwork(tmp_path_factory.mktemp("faults"), reply_seconds=60, connected_seconds=30) as network:
-        network.lay_out(SITES, ["trial"])
-        for number, site in enumerate(SITES):
-            network.load_table(site, frame(number), "trial")
-        yield network, network.start(SITES)
+def named(write: tuple[str, str]) -> str:
+    return "-".join(write)
 
 
-def study() -> Any:
-    return cg.study(
-        cg.dataset("trial"),
-        people=cg.Count(),
-        fit=cg.GLM(outcome="died", predictors=["age"], family="binomial"),
-    )
-
-
-def long_study() -> Any:
-    """The same, with so many rounds before it that there is time to disturb it."""
-    counts = {f"count{number}": cg.Count() for number in range(45)}
-    return cg.study(cg.dataset("trial"), **counts, **study().methods)
-
-
-def run_and(
-    disturb: Callable[[], None], network: LocalNetwork, grid: RemoteGrid, rounds: int = 2, long: bool = False
-) -> Any:
-    """Run the study; once `rounds` rounds have been asked, disturb it; give back the answer."""
+@pytest.mark.parametrize("write", STUDYING, ids=named)
+def test_in_the_middle_of_a_study(
+    write: tuple[str, str], network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
+) -> None:
+    dataset, times = STUDYING[write]
+    who = "birch" if write[0] == "node" else "hub"
+    network.replace(who, f"{write[0]} {write[1]} before {times}")
     network.wait_connected(grid, SITES)
-    outcome: dict[str, Any] = {}
-    deep_enough = threading.Event()
-    seen = [0]
-
-    def watch(line: Any) -> None:
-        seen[0] += line.get("kind") == "round"
-        if seen[0] >= rounds:
-            deep_enough.set()
-
-    def work() -> None:
-        try:
-            outcome["answer"] = grid.run(long_study() if long else study(), progress=watch)
-        except Exception as error:
-            outcome["error"] = error
-
-    runner = threading.Thread(target=work)
-    runner.start()
-    assert deep_enough.wait(30)
-    disturb()
-    runner.join(90)
-    assert not runner.is_alive(), "the study did not end"
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["answer"]
+    running = Running(grid, study(dataset))
+    network.died(who)
+    network.launch(who, f"{write[0]} {write[1]} after 1")
+    network.died(who)
+    network.launch(who)
+    same(running.answer(), undisturbed[dataset])
 
 
-@pytest.fixture(scope="module")
-def undisturbed(running: tuple[LocalNetwork, RemoteGrid]) -> Any:
-    return running[1].run(study())
-
-
-def same(answer: Any, undisturbed: Any) -> None:
-    assert {s.status for s in answer["fit"].sites} == {"answered"}
-    assert answer["people"].output == undisturbed["people"].output
-    assert answer["fit"].output == undisturbed["fit"].output
-
-
-def answers_once(network: LocalNetwork) -> None:
-    """Ledger, audit and the hub's replies agree: each site has answered each task once."""
-    with sqlite3.connect(network.hub.path / "hub.sqlite") as database:
-        twice = database.execute("select count(*) from (select 1 from replies group by task, site having count(*) > 1)")
-        assert twice.fetchone()[0] == 0
-    engine = network.hub.engine()
-    assert check(Journal(engine).log()).ok
-    engine.dispose()
-    for site in SITES:
-        with sqlite3.connect(network.node(site).state) as database:
-            ledger = database.execute("select count(*) from answers").fetchone()[0]
-            audit = database.execute("select count(*) from audit where entry like '%\"released\"%'").fetchone()[0]
-            assert ledger == audit
-
-
-def test_a_node_killed_in_the_middle_comes_back_and_answers(
-    running: tuple[LocalNetwork, RemoteGrid], undisturbed: Any
+def test_the_hub_while_it_waits_for_a_node_that_hangs(
+    network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
 ) -> None:
-    network, grid = running
+    """The replies that have come are stored without waiting for the last one."""
+    network.replace("hub", "hub answered before 1")
+    network.wait_connected(grid, SITES)
+    with stopped(network, "cedar"):
+        running = Running(grid, study())
+        network.died("hub")
+        network.launch("hub", "hub answered after 1")
+        network.died("hub")
+        network.launch("hub")
+    same(running.answer(), undisturbed["trial"])
 
-    def disturb() -> None:
-        network.kill("birch")
-        network.start_node("birch")
 
-    same(run_and(disturb, network, grid), undisturbed)
-    answers_once(network)
-
-
-def test_a_hub_killed_in_the_middle_comes_back_and_goes_on(
-    running: tuple[LocalNetwork, RemoteGrid], undisturbed: Any
+def test_the_hub_as_it_starts_hears_the_first_message_and_leaves(
+    network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
 ) -> None:
-    network, grid = running
-
-    def disturb() -> None:
-        network.kill("hub")
-        network.start_hub()
-
-    same(run_and(disturb, network, grid), undisturbed)
-    answers_once(network)
-
-
-def test_hub_and_node_killed_together(running: tuple[LocalNetwork, RemoteGrid], undisturbed: Any) -> None:
-    network, grid = running
-
-    def disturb() -> None:
-        network.kill("cedar")
-        network.kill("hub")
-        network.start_hub()
-        network.start_node("cedar")
-
-    same(run_and(disturb, network, grid), undisturbed)
-    answers_once(network)
+    """One death after another, with nothing put right in between."""
+    network.kill("hub")
+    for program, write in (*STARTING, *HEARING, *LEAVING):
+        for side in ("before", "after"):
+            if write == "mark":
+                # What is flushed about every ten seconds is flushed at once where there is no file yet.
+                for path in network.hub.path.glob("nonces.sqlite*"):
+                    path.unlink()
+            network.launch("hub", f"{program} {write} {side} 1")
+            if (program, write) in LEAVING:
+                network.until(lambda: heard(grid), "the hub did not answer")
+                network.processes["hub"].terminate()
+            network.died("hub", meanwhile=lambda: heard(grid))
+    network.launch("hub")
+    network.wait_connected(grid, SITES)
+    same(grid.run(study()), undisturbed["trial"])
 
 
-@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="limits of another process can be set on Linux only")
-@pytest.mark.parametrize("who", ["hub", "ash"])
-def test_a_full_disk_is_waited_out(running: tuple[LocalNetwork, RemoteGrid], undisturbed: Any, who: str) -> None:
-    """The process may not make any file grow for three seconds, as if the disk were full; then there is room again."""
-    network, grid = running
-    process = psutil.Process(network.processes[who].pid)
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-
-    log = network.folder / f"{who}.log"
-
-    def starve() -> None:
-        # Room is left for the log alone, so that the process can still say what is wrong.
-        process.rlimit(psutil.RLIMIT_FSIZE, (log.stat().st_size + 4096, resource.RLIM_INFINITY))
-
-        def relieve() -> None:
-            time.sleep(3)
-            process.rlimit(psutil.RLIMIT_FSIZE, unlimited)
-
-        threading.Thread(target=relieve).start()
-
-    same(run_and(starve, network, grid, rounds=1, long=True), undisturbed)
-    answers_once(network)
-    said = log.read_text("utf-8")
-    assert "cannot be written" in said or "cannot be used" in said or "cannot be stored" in said
+def heard(grid: RemoteGrid) -> bool:
+    """Whether a signed message gets an answer."""
+    try:
+        return bool(grid.sites())
+    except Unreachable:
+        return False
 
 
-def test_no_log_holds_a_value_of_anybody(running: tuple[LocalNetwork, RemoteGrid]) -> None:
-    network, _ = running
-    for path in Path(network.folder).glob("*.log"):
-        assert "Traceback" not in path.read_text("utf-8"), path.name
+def test_the_hub_as_nodes_come_back(network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]) -> None:
+    network.kill("hub")
+    for side in ("before", "after"):
+        network.launch("hub", f"hub hello {side} 1")
+        network.died("hub")
+    network.launch("hub")
+    network.wait_connected(grid, SITES)
+    same(grid.run(study()), undisturbed["trial"])
+
+
+def test_a_hub_from_a_backup_asks_again_and_gets_the_same_bytes(
+    network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    """A hub that has forgotten what it was told is told the same; the node that tells it again dies at that, too."""
+    network.replace("hub", "hub asked before 4")
+    network.wait_connected(grid, SITES)
+    running = Running(grid, study())
+    network.died("hub")
+    for path in network.hub.path.glob("hub.sqlite*"):
+        shutil.copy(path, tmp_path)
+    network.launch("hub")
+    first = running.answer()
+    same(first, undisturbed["trial"])
+    network.kill("hub")
+    for path in network.hub.path.glob("hub.sqlite*"):
+        path.unlink()
+    for path in tmp_path.glob("hub.sqlite*"):
+        shutil.copy(path, network.hub.path)
+    network.replace("birch", "node resent before 1")
+    network.launch("hub")
+    network.died("birch")
+    network.launch("birch", "node resent after 1")
+    network.died("birch")
+    network.launch("birch")
+    network.wait_connected(grid, SITES)
+    again: dict[str, Any] = {}
+
+    def ended() -> bool:
+        again.update(json.loads(grid.connection.get(f"/api/studies/{first.run}")))
+        return bool(again["state"] != "running")
+
+    network.until(ended, "the run did not end a second time")
+    by_name = {analysis["name"]: analysis for analysis in again["result"]["analyses"]}
+    assert by_name["fit"]["output"] == first["fit"].output.to_data()
+
+
+@pytest.mark.parametrize(
+    ("hub", "nodes"),
+    [
+        ("hub answered before 1", {"birch": "node accepted after 1"}),
+        ("hub answered after 1", {"birch": "node accepted before 1"}),
+        ("hub answered before 1", {"birch": "node accepted before 1", "cedar": "node accepted after 1"}),
+    ],
+    ids=["before-after", "after-before", "two-nodes"],
+)
+def test_hub_and_nodes_together(
+    hub: str, nodes: dict[str, str], network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
+) -> None:
+    for who, point in {"hub": hub, **nodes}.items():
+        network.replace(who, point)
+    network.wait_connected(grid, SITES)
+    running = Running(grid, study())
+    for who in ("hub", *nodes):
+        network.died(who)
+    for who in (*nodes, "hub"):
+        network.launch(who)
+    same(running.answer(), undisturbed["trial"])

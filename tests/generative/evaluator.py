@@ -72,6 +72,9 @@ class Person:
             return dt.date.fromisoformat(node.value)
         return float(node.value) if node.of == "float" else node.value
 
+    def on_RunDate(self, node: nodes.RunDate, row: Row | None) -> Any:
+        return dt.date.fromisoformat(node.day)
+
     def on_RowField(self, node: nodes.RowField, row: Row) -> Any:
         return row[node.column]
 

@@ -20,7 +20,8 @@ Path = tuple[tuple[str, int | None], ...]
 DATE = n.Value(of="date", value="2031-05-06")
 SPARES: tuple[Any, ...] = (
     DATE, n.Value(of="bool", value=True), n.Value(of="int", value=77), n.Value(of="text", value="spare"),
-    n.IsNull(part=DATE), n.BirthDate(), n.PersonField(column="race_concept_id"), n.Events(table="measurement"),
+    n.IsNull(part=DATE), n.BirthDate(), n.RunDate(day="2031-05-06"),
+    n.PersonField(column="race_concept_id"), n.Events(table="measurement"),
 )  # fmt: skip
 
 

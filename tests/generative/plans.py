@@ -87,6 +87,7 @@ class Maker:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.run_date = some("date", self.rng).isoformat()
 
     def pick(self, *options: Any) -> Any:
         return self.rng.choice(options)
@@ -110,7 +111,7 @@ class Maker:
         if kind in PERSON and self.coin():
             return n.PersonField(column=self.pick(*PERSON[kind]))
         if kind == "date" and self.coin():
-            return n.BirthDate()
+            return self.pick(n.BirthDate(), n.RunDate(day=self.run_date))
         return self.constant(kind)
 
     def constant(self, kind: str) -> Any:

@@ -17,8 +17,12 @@ TOTAL = sum(SIZES.values())
 SITES = tuple(SIZES)
 
 
-def frame(size: int) -> pd.DataFrame:
-    return pd.DataFrame({"age": range(size), "died": [i % 2 for i in range(size)]})
+DATASETS = ("trial", "down", "unpermitted", "late", "lists")
+"""Other people in each. A site holds answers about the same people against each other: what a test disturbs has its own."""
+
+
+def frame(size: int, youngest: int = 0) -> pd.DataFrame:
+    return pd.DataFrame({"age": range(youngest, youngest + size), "died": [i % 2 for i in range(size)]})
 
 
 def people(result: Any) -> Any:
@@ -39,9 +43,10 @@ class Running:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with LocalNetwork(tmp_path_factory.mktemp("network"), reply_seconds=30, connected_seconds=10) as network:
-        network.lay_out(SITES, ["trial"])
+        network.lay_out(SITES, list(DATASETS))
         for site, size in SIZES.items():
-            network.load_table(site, frame(size), "trial")
+            for youngest, dataset in enumerate(DATASETS):
+                network.load_table(site, frame(size, youngest), dataset)
         yield Running(network, network.start(SITES))
 
 

@@ -16,7 +16,7 @@ from civicgrid.disclosure.codes import Code
 from civicgrid.errors import CivicGridError
 from civicgrid.node.state import State
 from civicgrid.trust.chain import check
-from integration.conftest import SITES, SIZES, TOTAL, people, rounded
+from integration.conftest import DATASETS, SITES, SIZES, TOTAL, people, rounded
 
 pytestmark = pytest.mark.xdist_group("network")
 
@@ -72,23 +72,23 @@ def test_a_site_that_is_down_is_named_and_the_study_ends(network: LocalNetwork, 
     network.kill("london")
     try:
         # People of whom no other test asks: the same ones under another list of sites would rightly be refused.
-        result = grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] >= 5)))
+        result = grid.run(cg.Count(cg.dataset("down")))
     finally:
         network.start_node("london")
     statuses = {site.site: site.status for site in result.sites}
     assert statuses.pop("london") == "offline"
     assert set(statuses.values()) == {"answered"}
-    assert people(result) == rounded(sum(max(size - 5, 0) for site, size in SIZES.items() if site != "london"))
+    assert people(result) == rounded(sum(size for site, size in SIZES.items() if site != "london"))
 
 
 def test_a_site_without_a_permit_refuses_with_a_code_and_nothing_else(network: LocalNetwork, grid: RemoteGrid) -> None:
     home = network.node("oxford")
     for digest, _ in home.permits():
-        home.remove_permit(digest)
+        home.revoke_permit(digest)
     try:
-        result = grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] >= 8)))
+        result = grid.run(cg.Count(cg.dataset("unpermitted")))
     finally:
-        network.grant("oxford", ["trial"])
+        network.grant("oxford", list(DATASETS))
     refused = {site.site: site.code for site in result.sites if site.status == "refused"}
     assert refused == {"oxford": Code.NOT_PERMITTED}
 

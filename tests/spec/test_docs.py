@@ -24,7 +24,7 @@ from civicgrid.cli import app
 from civicgrid.client.connect import RemoteGrid
 from civicgrid.config import HubSettings, NodeSettings
 from civicgrid.disclosure.codes import WORDS
-from civicgrid.disclosure.policy import EXAMPLE, FLOOR, Policy
+from civicgrid.disclosure.policy import EXAMPLE, FLOOR, LedgerRules, Policy
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods import METHODS
 
@@ -224,12 +224,9 @@ def test_every_error() -> None:
 def test_every_threshold_with_its_default_and_floor() -> None:
     table = rows(whole("disclosure.md"))
     said = {True: "yes", False: "no"}
-    for field in (*Thresholds.model_fields, *Policy.model_fields):
-        if field == "thresholds":
-            continue
+    own = {field: getattr(Policy(), field) for field in Policy.model_fields if field not in ("thresholds", "ledger")}
+    for field, value in (*Thresholds(), *own.items(), *LedgerRules()):
         _, default, floor = table[field]
-        model = Thresholds() if field in Thresholds.model_fields else Policy()
-        value = getattr(model, field)
         assert default == (said[value] if isinstance(value, bool) else f"{value:g}"), field
         if field in ("min_cell", "round_to", "interval", "rows_per_parameter", "residual_df"):
             assert floor == f"{getattr(FLOOR, field):g}", field

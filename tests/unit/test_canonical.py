@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from enum import StrEnum
+from typing import Literal
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ConfigDict, Field
 
 from civicgrid.canonical import MAX_BYTES, Node, dumps, parse
 from civicgrid.errors import PlanError
@@ -39,6 +43,11 @@ def test_the_published_example_of_the_standard() -> None:
     assert dumps(data) == b'{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]}'
 
 
+class Level(StrEnum):
+    LOW = "low"
+    HIGH = "high"
+
+
 class Old(Node):
     name: str
 
@@ -51,6 +60,52 @@ class Later(Node):
 def test_a_field_added_with_a_default_leaves_the_digest_as_it_was() -> None:
     assert Old(name="a").digest() == Later(name="a").digest()
     assert Later(name="a", added=4).digest() != Later(name="a").digest()
+
+
+class Inner(Node):
+    z: str
+    a: float = 0.5
+
+
+class Outer(Node):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    kind: Literal["outer"] = "outer"
+    inner: Inner
+    renamed: tuple[Inner, ...] = Field(default=(), alias="Before")
+    named: dict[str, int | float | str | bool | None] = {}
+    level: Level = Level.LOW
+    born: dt.date = dt.date(2000, 1, 1)
+    choice: frozenset[str] = frozenset()
+
+
+@given(
+    st.builds(
+        Outer,
+        inner=st.builds(Inner, z=st.text(), a=st.floats(allow_nan=False, allow_infinity=False)),
+        renamed=st.lists(st.builds(Inner, z=st.text()), max_size=3).map(tuple),
+        named=st.dictionaries(
+            st.text(max_size=3), st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(), max_size=4
+        ),
+        level=st.sampled_from(Level),
+        born=st.dates(),
+        choice=st.frozensets(st.text(max_size=3), max_size=3),
+    )
+)
+def test_a_node_is_written_as_its_plain_data_is(node: Outer) -> None:
+    try:
+        expected = rfc8785.dumps(node.to_data())
+    except (UnicodeEncodeError, rfc8785.CanonicalizationError):
+        return
+    assert node.canonical() == expected
+    assert Outer.model_validate_json(expected, strict=False) == node
+
+
+@pytest.mark.parametrize("data", [2**53, -(2**53), float("nan"), {1: 2}, "\ud800", {"\ud800": 1}, object()])
+def test_what_the_standard_cannot_write_is_refused(data: object) -> None:
+    for wrong in (data, [data], {"name": data}):
+        with pytest.raises(ValueError):
+            dumps(wrong)
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b"[" * 200 + b"]" * 200, b" " * (MAX_BYTES + 1)])

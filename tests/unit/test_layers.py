@@ -20,7 +20,7 @@ LAYERS = (
     ("methods",),
     ("disclosure",),
     ("query", "trust"),
-    ("omop", "errors", "config", "canonical", "packed"),
+    ("omop", "errors", "config", "canonical", "packed", "killpoint", "lock"),
 )
 MAY = {
     ("cli", "__main__"),
@@ -28,6 +28,7 @@ MAY = {
     ("transport", "wire"),
     ("config", "canonical"),
     ("config", "errors"),
+    ("lock", "errors"),
     ("canonical", "errors"),
     ("omop", "errors"),
     ("omop", "canonical"),

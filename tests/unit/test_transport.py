@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from civicgrid import transport
 from civicgrid.errors import CivicGridError, ConfigError, TrustError, WireError
@@ -136,3 +144,133 @@ def test_a_hub_that_is_not_there_says_that_nothing_was_lost() -> None:
 def test_the_hub_s_words_steer_no_terminal() -> None:
     said = transport._message(400, b'{"error": "a\\u001b[31mb\\nc\\u202ed"}')
     assert said == "a [31mb c d"
+
+
+def test_the_answer_of_a_hub_that_hangs_up_before_it_has_read_everything_is_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            asked, _ = server.accept()
+            with asked:
+                asked.recv(10)
+                body = b'{"error": "Too much."}'
+                asked.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                asked.shutdown(socket.SHUT_WR)
+                while asked.recv(1_000_000):
+                    pass
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with Connection(address, KEY) as made, pytest.raises(WireError, match=r"Too much\."):
+            made.post("/node/exchange", bytes(20_000_000))
+        refusing.join()
+
+
+def test_a_connection_is_used_again_and_replaced_once_the_hub_has_closed_it() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = threading.Event()
+
+        def serve() -> None:
+            for word in (b"a", b"b"):
+                asked, _ = server.accept()
+                with asked:
+                    for number in (b"1", b"2"):
+                        head = b""
+                        while b"\r\n\r\n" not in head:
+                            head += asked.recv(4096)
+                        asked.sendall(answer + word + number)
+                closed.set()
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        with Connection(f"http://127.0.0.1:{server.getsockname()[1]}", KEY) as made:
+            assert [made.get("/x"), made.get("/x")] == [b"a1", b"a2"]
+            assert closed.wait(10)
+            assert [made.get("/x"), made.get("/x")] == [b"b1", b"b2"]
+        serving.join()
+
+
+def test_https_is_spoken_only_with_a_hub_whose_certificate_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hub")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    (tmp_path / "hub.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "hub.key").write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "hub.crt", tmp_path / "hub.key")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"https://localhost:{server.server_port}"
+    with Connection(address, KEY) as stranger, pytest.raises(Unreachable, match="not trusted here"):
+        stranger.get("/200/hello")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "hub.crt"))
+    with Connection(address, KEY) as trusting:
+        assert trusting.get("/200/hello") == b"hello"
+    with Connection(address.replace("localhost", "127.0.0.1"), KEY) as other, pytest.raises(Unreachable):
+        other.get("/200/hello")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsho",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+    ],
+)
+def test_an_answer_that_is_cut_off_or_no_http_is_none(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            asked, _ = server.accept()
+            with asked:
+                asked.recv(4096)
+                asked.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with Connection(address, KEY) as made, pytest.raises(Unreachable, match="nothing was lost"):
+            made.get("/x")
+        serving.join()
+
+
+def test_an_answer_in_pieces_is_read_up_to_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_FRAME", 8)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            asked, _ = server.accept()
+            with asked:
+                for pieces in (b"4\r\nfour\r\n4\r\nmore\r\n0\r\n\r\n", b"9\r\nnine more\r\n0\r\n\r\n"):
+                    asked.recv(4096)
+                    asked.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        with Connection(f"http://127.0.0.1:{server.getsockname()[1]}", KEY) as made:
+            assert made.get("/x") == b"fourmore"
+            with pytest.raises(WireError, match="more than 8 bytes"):
+                made.get("/x")
+        serving.join()

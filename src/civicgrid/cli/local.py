@@ -104,7 +104,8 @@ class LocalNetwork:
     ) -> Path:
         """Sign the site's permit for the researcher's project."""
         home = self.node(site)
-        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        # To the microsecond: a permit like one that was revoked a moment ago must still be another one.
+        now = dt.datetime.now(dt.UTC)
         permit = Permit(
             network=self.name,
             site=site,
@@ -192,14 +193,16 @@ class LocalNetwork:
                 process.wait()
         self.processes.clear()
 
-    def _start(self, who: str, *arguments: str) -> None:
+    def _start(
+        self, who: str, *arguments: str, program: Sequence[str] = ("-m", "civicgrid"), **environment: str
+    ) -> None:
         with (self.folder / f"{who}.log").open("ab") as log:
             self.processes[who] = subprocess.Popen(  # nosec B603 - fixed program and arguments
-                [sys.executable, "-m", "civicgrid", *arguments],
+                [sys.executable, *program, *arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
                 start_new_session=True,
             )
 

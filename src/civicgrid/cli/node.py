@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from civicgrid.config import NodeSettings
-from civicgrid.errors import ConfigError, DataError
+from civicgrid.errors import DataError
+
+if TYPE_CHECKING:
+    from civicgrid.node.home import Home
 
 app = typer.Typer(help="Set up and run the node of one site.", no_args_is_help=True)
-permits = typer.Typer(help="Grant, list and revoke permits: what a project may do at this site.", no_args_is_help=True)
+permits = typer.Typer(help="Keep, list and revoke the permits of this site.", no_args_is_help=True)
 app.add_typer(permits, name="permit")
 
 Folder = Annotated[Path, typer.Argument(help="The node's folder.")]
@@ -154,85 +157,128 @@ def status(folder: Folder) -> None:
         console.print("Data sets: the node is running and has its data file open.")
 
 
-@permits.command("grant")
-def grant(
+@app.command("epoch")
+def epoch(
     folder: Folder,
-    key: Annotated[Path, typer.Option(help="The custodian's private key file.")],
-    project: Annotated[str, typer.Option(help="The project's id, such as P-7.")],
-    title: Annotated[str, typer.Option(help="The project's title.")],
-    person: Annotated[list[str], typer.Option(help="A researcher as NAME=PUBLIC-KEY; give it again for more.")],
-    dataset: Annotated[list[str], typer.Option(help="A data set that may be used; give it again for more.")],
-    method: Annotated[list[str], typer.Option(help="A method that may run: count, describe, crosstab, glm.")],
-    purpose: Annotated[str, typer.Option(help="What for, in a sentence.")],
-    column: Annotated[list[str] | None, typer.Option(help="table.column that may be read, or table.*, or *.")] = None,
-    plan: Annotated[list[Path] | None, typer.Option(help="Allow only these plan files.")] = None,
-    days: Annotated[int, typer.Option(help="Valid for this many days from now.")] = 365,
-    pooled_threshold: Annotated[
-        bool, typer.Option(help="Let small numbers of this site count towards a masked total that is checked as a whole.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
+    dataset: Annotated[str, typer.Argument(help="The data set whose epoch is over.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
 ) -> None:
-    """Show a permit in plain English, ask, and sign it: what one project may do at this site, and until when."""
-    from civicgrid.governance.permit import Permit, Person
-    from civicgrid.methods import METHODS
-    from civicgrid.methods.plan import read_plan
+    """End the running epoch of a data set: answers are no longer held against those given until now."""
     from civicgrid.node.home import Home
-    from civicgrid.trust.keys import SigningKey, signing_public
+    from civicgrid.node.state import State
+
+    typer.echo(
+        "From now on nothing is compared with what has been answered about this data set until now. Whoever asks about "
+        "nearly the same people again could subtract the two answers."
+    )
+    if not yes and not typer.confirm("End the epoch?"):
+        raise typer.Exit(1)
+    home = Home(folder)
+    state = State(home.state, home.seal())
+    with state.transaction("epoch-ended"):
+        if not state.epochs.end(dataset):
+            raise DataError(f"Nothing has been answered about a data set {dataset!r} here, so no epoch runs.")
+        state.audit("epoch.ended", dataset=dataset)
+    state.close()
+    typer.echo(f"The epoch of {dataset} has ended. The next study begins another.")
+
+
+@app.command("backup")
+def backup(folder: Folder, file: Annotated[Path, typer.Argument(help="A new file to write.")]) -> None:
+    """Write all but the data to one file, private keys among it; the node may run meanwhile. Keep it locked away."""
+    from civicgrid.node.backup import back_up
+    from civicgrid.node.home import Home
+
+    made = back_up(Home(folder), file, dt.datetime.now(dt.UTC).isoformat())
+    typer.echo(f"{len(made.files)} files of {made.site} are in {file}; its audit log has {made.lines} lines.")
+    typer.echo(f"Head: {made.head.seq}:{made.head.hash}")
+
+
+@app.command("restore")
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the node.")],
+) -> None:
+    """Lay a node out again from a backup, and say what to do before it runs. Nothing is ever overwritten."""
+    from civicgrid.governance.permit import in_words
+    from civicgrid.node.backup import restore as restored
+
+    made = restored(file, folder)
+    typer.echo(
+        f"{made.site} is restored at {folder} as it was on {in_words(made.time)}, its audit log whole.\n"
+        "It has forgotten what it released since then, and what was revoked since. Before you run it:\n"
+        "1. Make sure that the old node is gone: two nodes under one key must never run.\n"
+        "2. If the old disk can still be read, restore a backup of that instead.\n"
+        "3. Add again every revocation signed since; see `civicgrid node permit list`.\n"
+        "4. Ask the hub's operator which runs this site has answered since. It can no longer hold those answers against a\n"
+        "   later question about almost the same people: let your custodian decide whether to revoke the permits.\n"
+        "5. Load the data with `civicgrid node load`, or put back your own copy of data.duckdb."
+    )
+
+
+@permits.command("add")
+def add(
+    folder: Folder,
+    file: Annotated[Path, typer.Argument(help="A permit, or the revocation of one, that a custodian signed.")],
+) -> None:
+    """Keep what a custodian has signed: a permit, in place of the project's earlier ones, or the revocation of one."""
+    from civicgrid.governance.files import read_signed
+    from civicgrid.governance.permit import REVOCATION
+    from civicgrid.node.home import Home
 
     home = Home(folder)
-    settings = home.settings()
-    unknown = sorted(set(method) - set(METHODS))
-    if unknown:
-        raise ConfigError(f"There is no method {', '.join(unknown)}. There is: {', '.join(METHODS)}.")
-    people = []
-    for entry in person:
-        name, found, public = entry.partition("=")
-        if not found:
-            raise ConfigError("Expected each person as NAME=PUBLIC-KEY.")
-        signing_public(public)
-        people.append(Person(name=name, key=public))
-    plans = [read_plan(path.read_bytes()) for path in plan or []]
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    permit = Permit(
-        network=settings.network,
-        site=settings.site,
-        project=project,
-        title=title,
-        people=tuple(people),
-        datasets=tuple(dataset),
-        columns=tuple(column or ["*"]),
-        methods=tuple(method),
-        purpose=purpose,
-        valid_from=now.isoformat(),
-        valid_until=(now + dt.timedelta(days=days)).isoformat(),
-        plans=tuple(one.digest() for one in plans),
-        pooled_threshold=pooled_threshold,
-    )
-    typer.echo(permit.explain())
-    for one in plans:
-        typer.echo("\n" + one.explain())
-    if not yes and not typer.confirm("\nSign this permit?"):
-        raise typer.Exit(1)
-    path = home.add_permit(permit.signed(SigningKey.load(key)))
-    typer.echo(f"Signed: {path.name}")
+    signed = read_signed(file)
+    now = dt.datetime.now(dt.UTC)
+    if signed.payload_type == REVOCATION:
+        gone = home.permit_folder().add_revocation(signed)
+        _log(home, "permit.revoked", gone)
+        typer.echo(f"Revoked {gone[:12]}, for good.")
+        return
+    path, replaced = home.permit_folder().add(signed, home.signing(), now)
+    for digest, permit in home.permits():
+        if path.name.endswith(f"-{digest[:12]}.json"):
+            _log(home, "permit.added", digest)
+            typer.echo(f"{digest[:12]}\n{permit.explain()}")
+    for digest in replaced:
+        _log(home, "permit.revoked", digest)
+        typer.echo(f"It takes the place of {digest[:12]}, which is revoked.")
 
 
 @permits.command("list")
 def list_(folder: Folder) -> None:
-    """List the permits that stand at this site, in plain English."""
+    """List the permits that stand at this site, in plain English, and those that are revoked."""
     from civicgrid.node.home import Home
 
-    found = Home(folder).permits()
+    home = Home(folder)
+    found = home.permits()
     if not found:
-        typer.echo("No permit stands at this site: it refuses every study. Grant one with `civicgrid node permit grant`.")
+        typer.echo("No permit stands at this site: it refuses every study. Add one with `civicgrid node permit add`.")
     for digest, permit in found:
         typer.echo(f"{digest[:12]}\n{permit.explain()}\n")
+    for digest, revocation in home.permit_folder().revoked().items():
+        typer.echo(f"{digest[:12]} {revocation.explain() if revocation else 'Revoked.'}")
 
 
 @permits.command("revoke")
-def revoke(folder: Folder, permit: Annotated[str, typer.Argument(help="The permit's id, or how it begins.")]) -> None:
-    """Take a permit away. The next round of any study under it is refused."""
+def revoke(
+    folder: Folder,
+    permit: Annotated[str, typer.Argument(help="The permit's id, or how it begins.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")] = "",
+) -> None:
+    """Stop a permit at once and for good, without a custodian's key. The next round of any study under it is refused."""
     from civicgrid.node.home import Home
 
-    gone = Home(folder).remove_permit(permit)
-    typer.echo(f"Revoked {gone[:12]}.")
+    home = Home(folder)
+    gone = home.revoke_permit(permit, reason)
+    _log(home, "permit.revoked", gone)
+    typer.echo(f"Revoked {gone[:12]}, for good.")
+
+
+def _log(home: Home, action: str, permit: str) -> None:
+    """A line in the node's audit log; the node may be running meanwhile."""
+    from civicgrid.node.state import State
+
+    state = State(home.state)
+    with state.transaction("permit"):
+        state.audit(action, permit=permit)
+    state.close()

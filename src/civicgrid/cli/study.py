@@ -21,6 +21,8 @@ def explain(plan: PlanFile) -> None:
     read = read_plan(read_file(plan))
     typer.echo(read.explain())
     typer.echo(f"\nPlan {read.digest()}")
+    if read.template is not None:
+        typer.echo(f"Template {read.template}: the same study whatever the day of its run")
 
 
 @app.command("run")

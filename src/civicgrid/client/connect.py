@@ -23,6 +23,7 @@ from civicgrid.wire import Holding, StudyRequest, StudyResult
 
 JSON = "application/json"
 WAIT = 10
+PATIENCE = 30.0
 
 
 class RemoteGrid(Grid):
@@ -55,6 +56,17 @@ class RemoteGrid(Grid):
                     )
         return found
 
+    def _submit(self, study: bytes) -> str:
+        """The run's id. The same signed study is one run, so it may be sent again where it is not known to have come."""
+        started = time.monotonic()
+        while True:
+            try:
+                return str(json.loads(self.connection.post("/api/studies", study, JSON))["run"])
+            except Unreachable:
+                if time.monotonic() - started > PATIENCE:
+                    raise
+                time.sleep(0.5)
+
     def _execute(self, plan: Plan, sites: Sequence[str], progress: Progress | None) -> Answer:
         started = time.monotonic()
         request = StudyRequest(
@@ -66,7 +78,7 @@ class RemoteGrid(Grid):
             nonce=secrets.token_hex(16),
         )
         body = request.signed(self.key).canonical()
-        run = str(json.loads(self.connection.post("/api/studies", body, JSON))["run"])
+        run = self._submit(body)
         submitted = time.monotonic()
         marks = {"submit": submitted - started}
         after, previous, phase = 0, submitted, "enrol"

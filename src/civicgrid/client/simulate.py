@@ -130,7 +130,7 @@ class Simulation(Grid):
         )
         custodian = SigningKey.generate()
         envelope = permit.signed(custodian)
-        return envelope.digest(), read_permit(envelope, [custodian.public])
+        return permit.digest(), read_permit(envelope, [custodian.public])
 
     def dictionaries(self) -> dict[str, Schema]:
         return {name: schema for site in self.sites.values() for name, schema in schemas(site.data.holdings()).items()}

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+from pyroaring import BitMap
 
 from civicgrid.canonical import Node
 from civicgrid.curation.cdm_load import RepeatedIds, load_cdm
@@ -158,6 +160,12 @@ class Store:
                 return found
         have = ", ".join(found.name for found in self.datasets()) or "none yet; load one first"
         raise DataError(f"There is no data set {name!r} here. There is: {have}.")
+
+    def people(self, name: str) -> BitMap:
+        """The numbers of all people of a data set."""
+        table = "person" if self.dataset(name).kind == "omop" else "records"
+        rows = self.cursor().execute(f"SELECT person_number FROM {quote(name)}.{table}").fetchnumpy()
+        return BitMap(np.asarray(rows["person_number"], dtype=np.uint32).data)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database, for one thread to read with.

@@ -24,7 +24,10 @@ WORDS = {
     Code.NOT_PERMITTED: "The site has no valid permit for this study. Ask its custodian what the permit covers.",
     Code.NO_DATA: "The site does not hold what the plan asks for: the data set, a column as described, or a concept.",
     Code.NOT_UNDERSTOOD: "The site cannot read this plan or method version. The site or you need an update.",
-    Code.DISCLOSURE: "Held back by disclosure control: the site's answer could say too much about too few people.",
+    Code.DISCLOSURE: (
+        "Held back by disclosure control: the site's answer could say too much about too few people, by itself or beside "
+        "what was answered before."
+    ),
     Code.ROSTER: "The site does not accept the list of sites taking part. Its custodian must trust each of them.",
     Code.LATE: "The study or its run is no longer current at the site. Run it again.",
     Code.FAILED: "The site could not finish: its operator finds the reason in the node's log.",

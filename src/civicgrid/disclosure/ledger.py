@@ -16,12 +16,22 @@ create unique index if not exists answers_context on answers (context);
 create index if not exists answers_rows on answers (rows, roster);
 """
 
+# From one roster to the next by the index: `select distinct` would read every answer ever given for these people.
+_ROSTERS = """
+with recursive one(roster) as (
+    select min(roster) from answers where rows = :rows
+    union all
+    select (select min(roster) from answers where rows = :rows and roster > one.roster)
+    from one where one.roster is not null)
+select roster from one where roster is not null
+"""
+
 
 class Ledger:
     """The memory of one node.
 
     `task` is the digest of a signed task, `context` names a mask (run, attempt, roster, round), `ask` is the digest of
-    what was asked, `rows` names the people (snapshot and population), `roster` the members that were to answer together.
+    what was asked, `rows` names the people (snapshot and population), `roster` the members whose masks were to cancel.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -40,7 +50,12 @@ class Ledger:
 
     def rosters(self, rows: str) -> set[str]:
         """The rosters under which these people have been answered for."""
-        found = self.connection.execute("select distinct roster from answers where rows = ?", (rows,))
+        found = self.connection.execute(_ROSTERS, {"rows": rows})
+        return {str(row[0]) for row in found}
+
+    def asks(self, rows: str) -> set[str]:
+        """The different Asks that have been answered about these people."""
+        found = self.connection.execute("select distinct ask from answers where rows = ?", (rows,))
         return {str(row[0]) for row in found}
 
     def record(self, task: str, context: str, ask: str, rows: str, roster: str, reply: bytes, at: float) -> None:

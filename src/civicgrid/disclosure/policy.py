@@ -11,7 +11,7 @@ from civicgrid.canonical import Node, describe
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import ConfigError
 
-FLOOR = Thresholds(min_cell=3, round_to=1, interval=3, rows_per_parameter=2.0, residual_df=1)
+FLOOR = Thresholds(min_cell=3, round_to=1, interval=3, rows_per_parameter=2.0, residual_df=1, leverage=0.9)
 """The loosest thresholds that a node's policy file may state."""
 
 EXAMPLE = """\
@@ -24,16 +24,38 @@ pooled_threshold = true
 # How many different organisations must answer before anything is masked. Fewer: shares leave in the open, or not at all.
 organisations = 3
 
+# How many different custodians must have signed a permit before it counts.
+custodians = 1
+
 [thresholds]
 min_cell = 10            # counts of 1 to 9 people are never shown
 round_to = 5             # shown counts are rounded to a multiple of 5
 interval = 10            # a hidden count stays uncertain by at least 10 people
 rows_per_parameter = 10  # a model has at least 10 people for each of its coefficients
 residual_df = 10         # and at least 10 people more than coefficients
+leverage = 0.5           # no person of this site has more than half of the leverage in a model
 zeros = false            # true: a count of nobody is hidden too
 digits = 6               # significant digits of a published estimate
 covariance = false       # whether covariance matrices may be published
+
+[ledger]
+epoch_days = 7           # answers are compared with those of the last days: a load after so many begins anew
+answers = 100            # the most different analyses that are answered about the same people in that time
+asks = 1000              # and the most different questions of the hub about them, over all rounds
 """
+
+
+class LedgerRules(Node):
+    """How the release ledger remembers.
+
+    epoch_days  an epoch lasts until the first load that comes this many days after it began and brings enough new people
+    answers     the most different analyses about the same people in one epoch: what people see
+    asks        the most different Asks about the same people in one epoch: what the hub sees
+    """
+
+    epoch_days: float = Field(default=7.0, ge=1.0, le=366.0)
+    answers: int = Field(default=100, ge=1, le=10_000)
+    asks: int = Field(default=1000, ge=1, le=100_000)
 
 
 class Policy(Node):
@@ -42,6 +64,8 @@ class Policy(Node):
     thresholds: Thresholds = Thresholds()
     pooled_threshold: bool = True
     organisations: int = Field(default=3, ge=3, le=100)
+    custodians: int = Field(default=1, ge=1, le=10)
+    ledger: LedgerRules = LedgerRules()
 
     @classmethod
     def open(cls) -> Policy:
@@ -68,10 +92,14 @@ class Policy(Node):
             for name in ("min_cell", "round_to", "interval", "rows_per_parameter", "residual_df")
             if getattr(policy.thresholds, name) < getattr(FLOOR, name)
         ]
-        if loose or policy.thresholds.digits == 0:
-            words = ", ".join(f"{name} at least {getattr(FLOOR, name):g}" for name in loose) or "digits at least 1"
+        words = [f"{name} at least {getattr(FLOOR, name):g}" for name in loose]
+        if policy.thresholds.leverage > FLOOR.leverage:
+            words.append(f"leverage at most {FLOOR.leverage:g}")
+        if policy.thresholds.digits == 0:
+            words.append("digits at least 1")
+        if words:
             raise ConfigError(
-                f"The policy at {path} is looser than a node may be. Expected {words}. "
+                f"The policy at {path} is looser than a node may be. Expected {', '.join(words)}. "
                 "An open policy is for simulations over one's own data only."
             )
         return policy

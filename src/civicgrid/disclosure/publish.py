@@ -21,6 +21,7 @@ from civicgrid.disclosure.shapes import (
     Estimates,
     FloatArray,
     Measures,
+    PerSite,
     RawOutput,
 )
 from civicgrid.disclosure.thresholds import Thresholds
@@ -57,6 +58,10 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
             tables.append(_derived_table(block, gone, thresholds))
             notes += () if any(gone) else block.notes
             words = _derived_words(block.title, gone)
+        elif isinstance(block, PerSite):
+            table = _per_site_table(block, thresholds)
+            tables.append(table)
+            words = f"{block.title}: some sites hold too few people to say how many." if table.hidden else ""
         else:
             rule = model_refusal(block.rows, block.parameters, block.cells, thresholds)
             withheld = withheld or rule is not None
@@ -223,6 +228,20 @@ def _plain_table(
             for row, line, hidden in zip(rows, values, gone, strict=True)
         ),
         hidden=tuple((i, j + 1) for i in range(len(rows)) for j in range(len(columns)) if gone[i]),
+    )
+
+
+def _per_site_table(block: PerSite, thresholds: Thresholds) -> OutputTable:
+    """A row a site, each as it was told or coarser, and the sum of those that are shown."""
+    hidden = block.hidden | small(block.values, thresholds)
+    shown = np.where(hidden, 0, round_counts(block.values, thresholds.round_to))
+    rows = [(site, None if gone else int(value)) for site, value, gone in zip(block.sites, shown, hidden, strict=True)]
+    return OutputTable(
+        name=block.name,
+        title=block.title,
+        columns=(OutputColumn(name="site", format="text"), OutputColumn(name=block.name, format="count")),
+        rows=(*rows, ("all that are shown", int(shown.sum()))),
+        hidden=tuple((place, 1) for place in np.flatnonzero(hidden).tolist()),
     )
 
 

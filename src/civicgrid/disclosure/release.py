@@ -26,6 +26,7 @@ from civicgrid.disclosure.shapes import (
     IntArray,
     Part,
     Received,
+    RoughCount,
     Share,
     Sums,
 )
@@ -54,13 +55,14 @@ class Terms:
 
     `mask` is set where the roster allows masking: it adds the pairwise masks to the encoded share. `must_stand_alone`
     says that the share has to pass the open rules as well: the permit does not allow a pooled threshold, or the same
-    people have been answered for under another roster.
+    people have been answered for under another roster. `tag` draws what a rough count is blurred by.
     """
 
     thresholds: Thresholds
     must_stand_alone: bool
     sites: int
     mask: Callable[[Limbs], Limbs] | None
+    tag: Callable[[bytes], bytes] | None = None
 
 
 def release(share: Share, terms: Terms) -> bytes:
@@ -69,6 +71,11 @@ def release(share: Share, terms: Terms) -> bytes:
         raise TypeError("Only the shapes of disclosure.shapes leave a site.")
     if len({part.name for part in share}) != len(share) or sum(part.values.size for part in share) > MAX_VALUES:
         raise Withheld(Code.FAILED, "parts of one name, or too many values")
+    if any(isinstance(part, RoughCount) for part in share):
+        return _rough(share, terms)
+    for part in share:
+        if (words := rules.singles_out(part, terms.thresholds)) is not None:
+            raise Withheld(Code.DISCLOSURE, f"{part.name}: {words}")
     if terms.mask is None:
         return _open(share, terms.thresholds)
     if terms.must_stand_alone:
@@ -83,10 +90,26 @@ def stands_alone(share: Share, thresholds: Thresholds) -> bool:
     return all(rules.stands_alone(part, thresholds) for part in share)
 
 
+def _rough(share: Share, terms: Terms) -> bytes:
+    """Counts by themselves, blurred by the site: open whatever the roster."""
+    if terms.tag is None:
+        raise Withheld(Code.FAILED, "there is no key to blur a count by")
+    parts: list[list[Any]] = []
+    for part in share:
+        if not isinstance(part, RoughCount):
+            raise Withheld(Code.FAILED, "a rough count stands beside something else")
+        told = rules.rough_count(part, terms.thresholds, terms.tag)
+        parts.append([*_head(part), 0 if told is None else told, told is None])
+    packed: bytes = msgpack.packb([FORM, "rough", parts])
+    return packed
+
+
 def _open(share: Share, thresholds: Thresholds) -> bytes:
     parts: list[list[Any]] = []
     shown = False
     for part in share:
+        if isinstance(part, RoughCount):
+            raise TypeError("A rough count leaves by itself.")
         if isinstance(part, Counts):
             values, hidden = rules.open_counts(part, thresholds)
             shown |= not hidden.all()
@@ -115,7 +138,7 @@ def _masked(share: Share, sites: int, mask: Callable[[Limbs], Limbs]) -> bytes:
         limbs = encoding.encode({part.name: part.values for part in share})
     except DataError as error:
         raise Withheld(Code.FAILED, str(error)) from None
-    heads = [[*_head(part), None if isinstance(part, WHOLE) else _raw(part.exponents)] for part in share]
+    heads = [[*_head(part), None if (sizes := _exponents(part)) is None else _raw(sizes)] for part in share]
     packed: bytes = msgpack.packb([FORM, "masked", heads, mask(limbs).tobytes()])
     return packed
 
@@ -125,15 +148,15 @@ def _head(part: Part) -> list[Any]:
 
 
 def _exponents(part: Part) -> IntArray | None:
-    return None if isinstance(part, WHOLE) else part.exponents
+    return None if isinstance(part, WHOLE | RoughCount) else part.exponents
 
 
 def _raw(array: npt.NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-def combine(released: Sequence[bytes]) -> Combined:
-    """Add what the sites of one roster released in one round.
+def combine(released: Sequence[bytes], sites: Sequence[str] = ()) -> Combined:
+    """Add what the sites of one roster released in one round; put side by side what is told roughly, under their names.
 
     WireError where the parts do not fit together, so that a site which sends another shape, size or mode is noticed
     rather than added.
@@ -142,7 +165,10 @@ def combine(released: Sequence[bytes]) -> Combined:
         read = [unpack(raw, MAX_ITEMS) for raw in released]
         if any(form[0] != FORM for form in read) or len({form[1] for form in read}) != 1:
             raise ValueError("sites answered in different forms")
-        combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
+        if read[0][1] == "rough":
+            combined = _side_by_side(read, tuple(sites))
+        else:
+            combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
     except (ValueError, TypeError, PlanError, TrustError) as error:
         raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
     except (LookupError, ArithmeticError, MemoryError) as error:
@@ -185,6 +211,19 @@ def _add_open(read: list[Any]) -> Combined:
         else:
             values = np.sum([np.frombuffer(piece[3], "<f8").reshape(shape) for piece in pieces], axis=0)
             combined[name] = Received(name, values)
+    return combined
+
+
+def _side_by_side(read: list[Any], sites: tuple[str, ...]) -> Combined:
+    combined: Combined = {}
+    for pieces in zip(*(form[2] for form in read), strict=True):
+        if any(piece[:3] != ["RoughCount", pieces[0][1], []] for piece in pieces) or len(sites) != len(pieces):
+            raise ValueError("sites described their shares differently")
+        told = [(piece[3], piece[4]) for piece in pieces]
+        if not all(type(value) is int and 0 <= value < rules.UNKNOWN and type(hidden) is bool for value, hidden in told):
+            raise ValueError("a site told a count that is none")
+        values, hidden = np.array([t[0] for t in told], dtype=np.int64), np.array([t[1] for t in told])
+        combined[pieces[0][1]] = Received(pieces[0][1], values, hidden, sites=sites)
     return combined
 
 

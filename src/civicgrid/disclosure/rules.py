@@ -10,14 +10,16 @@ Under `Thresholds.open()` every part passes exactly as it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, Sums
+from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, RoughCount, Sums
 from civicgrid.disclosure.suppression import Mask, hide, hide_with_margins, small, with_margins
 from civicgrid.disclosure.thresholds import Thresholds
 
 __all__ = [
+    "STEEPEST",
     "UNKNOWN",
     "Mask",
     "hide",
@@ -28,11 +30,16 @@ __all__ = [
     "open_model",
     "open_sums",
     "people_needed",
+    "rough_count",
     "round_counts",
+    "singles_out",
     "small",
     "stands_alone",
     "with_margins",
 ]
+
+STEEPEST = 32.0
+"""The largest coefficient times the spread of its column: e^32 is a thousand times the people on Earth to one."""
 
 UNKNOWN = 1 << 40
 """The upper bound of a count of which nothing is said: above any number of people, and safe to add over
@@ -40,17 +47,60 @@ many sites.
 """
 
 
+ROUGH, ROUGHEST = 2.0, 6
+
+_CUMULATED = np.cumsum(
+    [weight for away in range(-ROUGHEST, ROUGHEST + 1) for weight in [math.exp(-(away**2) / (2 * ROUGH**2))]]
+)
+_CUMULATED = _CUMULATED[:-1] / _CUMULATED[-1]
+
+
 def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     """Whether this part could leave a site by itself with nothing hidden, merged or rounded.
 
     Counts and histograms: every cell holds nobody or at least min_cell (then so does every margin). Sums:
-    so does the support of every sum. Models: see `model_refusal`.
+    so does the support of every sum. Models: see `model_refusal`. And none of them singles one person out.
     """
+    if singles_out(part, thresholds) is not None:
+        return False
+    if isinstance(part, ModelSums) and not part.values.any():
+        return not small(part.cells(), thresholds).any()
     if isinstance(part, Counts | Histogram):
         return not small(part.values, thresholds).any()
     if isinstance(part, Sums):
         return not small(part.support, thresholds).any()
+    if isinstance(part, RoughCount):
+        return True
     return model_refusal(part.rows, part.parameters, part.cells(), thresholds) is None
+
+
+def singles_out(part: Part, thresholds: Thresholds) -> str | None:
+    """Which rule a part breaks that may then not leave at all, not even under a mask; in words without a number.
+
+    Whoever chooses the coefficients of a pass, or the columns of a model, can make its sums those of one person, and then
+    the sum over all sites is that person's too. So a site looks at its own rows alone: people enough in effect, nobody
+    with so much of the leverage, no coefficient so steep that the outcome of all but a few is foregone. At leverage 1 the
+    rules on one person are off.
+    """
+    if isinstance(part, Sums):
+        if part.effective is not None and part.effective < thresholds.min_cell:
+            return "a few people outweigh all others in a sum"
+        return None
+    if not isinstance(part, ModelSums):
+        return None
+    if part.rows == 0 and not part.values.any():
+        return None  # the sums of nobody
+    if part.rows < people_needed(part.parameters, thresholds):
+        return "too few people carry the sums of the model"
+    if thresholds.leverage >= 1.0:
+        return None
+    if part.steepness > STEEPEST:
+        return "a coefficient is beyond any that a fit could have"
+    if part.share > thresholds.leverage:
+        return "one person has most of the outcome"
+    if part.leverage(thresholds.leverage) > thresholds.leverage:
+        return "one person has most of the leverage"
+    return None
 
 
 def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thresholds) -> str | None:
@@ -83,6 +133,21 @@ def people_needed(parameters: int, thresholds: Thresholds) -> int:
 def round_counts(values: IntArray, base: int) -> IntArray:
     """To the nearest multiple of `base`, halves up."""
     return np.asarray((values + base // 2) // base * base, dtype=np.int64)
+
+
+def rough_count(part: RoughCount, thresholds: Thresholds, tag: Callable[[bytes], bytes]) -> int | None:
+    """The count with noise of its own, rounded; None for fewer than `min_cell`, with or without the noise.
+
+    `tag` gives bytes that only this site can work out (its cell key). From them a whole number is drawn with the mean 0 and
+    about the standard deviation `ROUGH`, at most `ROUGHEST` either way. The same people get the same number.
+    """
+    if thresholds.min_cell == 0:
+        return part.count
+    place = int.from_bytes(tag(b"rough count" + part.people)[:8], "little") / 2.0**64
+    rough = part.count + int(np.searchsorted(_CUMULATED, place, side="right")) - ROUGHEST
+    if min(part.count, rough) < thresholds.min_cell:
+        return None
+    return int(round_counts(np.array(rough), thresholds.round_to))
 
 
 def open_counts(part: Counts, thresholds: Thresholds) -> tuple[IntArray, Mask]:

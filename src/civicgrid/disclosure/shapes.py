@@ -79,6 +79,7 @@ class Sums:
     `values` has shape (groups, k); `support` has shape (groups,) or (groups, k) and says how many people
     stand behind each. `exponents` (shape (k,)) is the public size of each number as a power of two, taken
     from the Ask, never from the data: the fixed point of a masked sum resolves 2^(exponent - 60).
+    `effective`, where given, is how many people a sum rests on in effect, where some could outweigh all others.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Sums:
     support: IntArray
     exponents: IntArray
     groups: Dimension
+    effective: int | None = None
 
     def __post_init__(self) -> None:
         _expect(self.name, self.values, np.float64, (len(self.groups.levels), self.values.shape[-1]))
@@ -96,12 +98,17 @@ class Sums:
 
 @dataclass(frozen=True)
 class ModelSums:
-    """One pass of a regression: the sums that an iteration needs, over `rows` people.
+    """One pass of a regression: the sums that an iteration needs, over `rows` people in effect.
 
-    `values` is a flat vector (score, upper triangle of the information, deviance parts); `exponents` its
-    public sizes. `cells` gives, when the gate asks, the number of people in every cell that the sums could
-    give away: each binary design column and its complement, each pair of them, and each of these by outcome
-    class where the outcome is binary. `parameters` is how many coefficients the model has.
+    In effect: (sum w)^2 / (sum w^2), of prior weights and of working weights, whichever leaves fewer. `values` is a flat
+    vector (score, upper triangle of the information, deviance parts); `exponents` its public sizes. `cells` gives, when
+    the gate asks, the number of people in every cell that the sums could give away: each binary design column and its
+    complement, each pair of them, and each of these by outcome class where the outcome is binary. `parameters` is how
+    many coefficients the model has.
+
+    What tells whether the sums are one person's rather than many people's: `steepness`, the largest coefficient times the
+    spread of its column here; `share`, one person's largest share of an outcome without an upper end; and `leverage`,
+    which gives the largest leverage of one person, or something larger that is still below its argument.
     """
 
     name: str
@@ -110,13 +117,32 @@ class ModelSums:
     rows: int
     parameters: int
     cells: Callable[[], IntArray] = field(compare=False)
+    steepness: float
+    share: float
+    leverage: Callable[[float], float] = field(compare=False)
 
     def __post_init__(self) -> None:
         _expect(self.name, self.values, np.float64, self.exponents.shape)
         _expect(self.name, self.exponents, np.int64, self.values.shape)
 
 
-Part = Counts | Histogram | Sums | ModelSums
+@dataclass(frozen=True)
+class RoughCount:
+    """How many people there are at this site, to be told roughly: with noise drawn from `people`, which names just them.
+
+    It always leaves open and by itself, and is never added to anything.
+    """
+
+    name: str
+    count: int
+    people: bytes = field(repr=False)
+
+    @property
+    def values(self) -> IntArray:
+        return np.array(self.count, dtype=np.int64)
+
+
+Part = Counts | Histogram | Sums | ModelSums | RoughCount
 Share = tuple[Part, ...]
 """What a method's site half hands to the gate."""
 
@@ -125,7 +151,8 @@ Share = tuple[Part, ...]
 class Received:
     """One part after the sites' parts have been added: what a method's coordinator reads.
 
-    `values` is the sum. `hidden` marks entries that at least one open site did not show. For a histogram
+    `values` is the sum; of rough counts there is none, and `values` has one entry for each of `sites`. `hidden`
+    marks entries that at least one open site did not show. For a histogram
     `low` and `high` bound the number of people below each bin's lower end, shape (groups, bins + 1); equal
     where every bin came exact.
     """
@@ -135,6 +162,7 @@ class Received:
     hidden: npt.NDArray[np.bool_] | None = None
     low: IntArray | None = None
     high: IntArray | None = None
+    sites: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -208,7 +236,18 @@ class Estimates:
     notes: tuple[str, ...] = ()
 
 
-Block = Counts | Measures | Derived | Estimates
+@dataclass(frozen=True)
+class PerSite:
+    """What each site has told by itself under its own rules. `hidden` marks the sites that told nothing."""
+
+    name: str
+    title: str
+    sites: tuple[str, ...]
+    values: IntArray
+    hidden: npt.NDArray[np.bool_]
+
+
+Block = Counts | Measures | Derived | Estimates | PerSite
 
 
 @dataclass(frozen=True)

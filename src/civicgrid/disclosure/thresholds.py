@@ -21,6 +21,7 @@ class Thresholds(Node):
     interval            a hidden cell must remain uncertain by at least this many people (complementary suppression)
     rows_per_parameter  a model needs at least this many people a coefficient
     residual_df         a model needs at least this many people more than coefficients
+    leverage            the largest leverage that one person may have in a model at a site (1: the rule is off)
     zeros               whether a cell with nobody in it is hidden too
     digits              significant digits of a published estimate (0: all of them)
     covariance          whether covariance matrices may be published
@@ -31,6 +32,7 @@ class Thresholds(Node):
     interval: int = Field(default=10, ge=0, le=1000)
     rows_per_parameter: float = Field(default=10.0, ge=0)
     residual_df: int = Field(default=10, ge=0)
+    leverage: float = Field(default=0.5, gt=0.0, le=1.0)
     zeros: bool = False
     digits: int = Field(default=6, ge=0, le=17)
     covariance: bool = False
@@ -45,7 +47,14 @@ class Thresholds(Node):
     def open(cls) -> Thresholds:
         """No rules at all: for teaching, and for checking exactness over one's own data."""
         return cls(
-            min_cell=0, round_to=1, interval=0, rows_per_parameter=0.0, residual_df=0, digits=0, covariance=True
+            min_cell=0,
+            round_to=1,
+            interval=0,
+            rows_per_parameter=0.0,
+            residual_df=0,
+            leverage=1.0,
+            digits=0,
+            covariance=True,
         )
 
     def stricter(self, other: Thresholds) -> Thresholds:
@@ -61,6 +70,7 @@ class Thresholds(Node):
             interval=max(self.interval, other.interval),
             rows_per_parameter=max(self.rows_per_parameter, other.rows_per_parameter),
             residual_df=max(self.residual_df, other.residual_df),
+            leverage=min(self.leverage, other.leverage),
             zeros=self.zeros or other.zeros,
             digits=min(digits, default=0),
             covariance=self.covariance and other.covariance,

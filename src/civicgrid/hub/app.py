@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Hub:
     by_key: dict[str, str] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     reloaded: float = 0.0
+    started: float = field(default_factory=time.monotonic)
 
     def reload(self) -> None:
         """Read who is registered: at the start, and when an unknown key knocks. An admission needs no restart."""
@@ -70,7 +71,9 @@ class Hub:
                 self.members[row["site"]] = Member.from_bytes(row["member"])
                 self.by_key[row["key"]] = row["site"]
                 if row["hello"] and row["site"] not in self.hellos:
-                    self.hellos[row["site"]] = Hello.from_bytes(row["hello"])
+                    # What another version stored may not be readable. The node says hello again.
+                    with suppress(CivicGridError, ValueError):
+                        self.hellos[row["site"]] = Hello.from_bytes(row["hello"])
             for row in connection.execute(sa.select(db.people)).mappings():
                 self.people[row["key"]] = row["name"]
 
@@ -84,6 +87,13 @@ class Hub:
     def connected(self, site: str) -> bool:
         line = self.runs.lines.get(site)
         return line is not None and time.monotonic() - line.seen < self.settings.connected_seconds
+
+    def expected(self, site: str) -> bool:
+        """Connected, or likely to be: a hub that has just started has not heard from the nodes that were there before."""
+        line = self.runs.lines.get(site)
+        unheard = site in self.hellos and (line is None or not line.seen)
+        young = time.monotonic() - self.started < self.settings.connected_seconds
+        return self.connected(site) or (unheard and young)
 
     async def signed(self, request: Request) -> tuple[str, bytes]:
         """The key that signed this request, and its body."""
@@ -227,8 +237,8 @@ async def _hello(hub: Hub, request: Request) -> Response:
             "site's present card, or mend node.toml."
         )
     hub.hellos[site] = hello
-    hub.runs.line(site).seen = time.monotonic()
-    with hub.journal.transaction() as connection:
+    hub.runs.greeted(site)
+    with hub.journal.transaction("hello") as connection:
         connection.execute(
             sa.update(db.sites)
             .where(db.sites.c.site == site)
@@ -298,8 +308,8 @@ async def _submit(hub: Hub, request: Request) -> Response:
             f"There is no site called {', '.join(unknown)}. The network has: {', '.join(sorted(hub.members))}."
         )
     wanted = set(asked.sites) & holding if asked.sites else holding
-    ready = {site: hub.members[site] for site in wanted if hub.connected(site)}
-    offline = tuple(sorted(wanted - set(ready)))
+    ready = {site: hub.members[site] for site in wanted if hub.expected(site)}
+    offline = tuple(hub.members[site] for site in sorted(wanted - set(ready)))
     return _json({"run": hub.runs.start(asked, study, ready, offline)})
 
 

@@ -6,6 +6,7 @@ drive the same generator. It is deterministic, so after a restart the hub runs i
 where it was; a Dispatch that comes out different means that the software has changed, and the run is ended.
 
     enrol      propose a roster to the sites; those that sign stay; repeat until every member has signed the same one
+               (of more than ten sites, masks cancel within groups, so that the loss of one costs its group alone)
     analyse    for each analysis of the plan: the method's Asks, one round each, over that roster
     publish    the output rules, under the strictest thresholds that any answering site asks for
 """
@@ -24,6 +25,7 @@ from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import FitError, PlanError, WireError
 from civicgrid.methods.plan import Analysis
 from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.roster import FEWEST_ORGANISATIONS, groups
 from civicgrid.wire import (
     Accepted,
     AnalysisResult,
@@ -74,10 +76,27 @@ class _Run:
     run: str
     members: Mapping[str, Member]
     thresholds: Thresholds
+    seating: tuple[tuple[str, ...], ...] = ()
     attempt: int = -1
     announced: int = -1
     roster: Roster | None = None
     accepted: dict[str, Accepted] = field(default_factory=dict)
+    _strictest: tuple[dict[str, Accepted], Thresholds] | None = None
+
+    def groups(self, wanted: frozenset[str]) -> tuple[tuple[str, ...], ...]:
+        """Those of the seating who are wanted. Who else is there or not does not change anybody's group. None where too
+        few organisations are left to mask among in any of them.
+        """
+        dealt = (tuple(site for site in group if site in wanted) for group in self.seating)
+        kept = tuple(group for group in dealt if group)
+        return kept if any(self._spans(group) for group in kept) else ()
+
+    def stranded(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Those of a group in which too few organisations are left to mask among, where another has enough."""
+        return frozenset(site for group in self.groups(wanted) if not self._spans(group) for site in group)
+
+    def _spans(self, group: tuple[str, ...]) -> bool:
+        return len({self.members[site].organisation for site in group}) >= FEWEST_ORGANISATIONS
 
     @property
     def seated(self) -> frozenset[str]:
@@ -86,7 +105,10 @@ class _Run:
     @property
     def strictest(self) -> Thresholds:
         """What the output is published under: the hub's thresholds and those of every seated site."""
-        return functools.reduce(Thresholds.stricter, (a.thresholds for a in self.accepted.values()), self.thresholds)
+        if self._strictest is None or self._strictest[0] is not self.accepted:
+            asked = (accepted.thresholds for accepted in self.accepted.values())
+            self._strictest = self.accepted, functools.reduce(Thresholds.stricter, asked, self.thresholds)
+        return self._strictest[1]
 
 
 class _Left(Exception):
@@ -102,16 +124,16 @@ def conduct(
     study: Envelope,
     run: str,
     members: Mapping[str, Member],
-    offline: tuple[str, ...],
+    offline: tuple[Member, ...],
     thresholds: Thresholds,
 ) -> Conduct:
-    """Run a study over `members`, the sites that hold its data set and are connected; name `offline` in the answer.
+    """Run a study over `members`, the sites that hold its data set and are connected; name those `offline` in the answer.
 
     `thresholds` are the hub's own for published outputs; the sites' are added to them, the stricter winning.
     """
-    state = _Run(request, study, run, members, thresholds)
+    state = _Run(request, study, run, members, thresholds, groups((*members.values(), *offline)))
     results = []
-    gone = {site: SiteOutcome(site=site, status="offline") for site in offline}
+    gone = {member.site: SiteOutcome(site=member.site, status="offline") for member in offline}
     for analysis in request.plan.analyses:
         result = yield from _analyse(state, analysis, gone)
         results.append(result)
@@ -125,6 +147,11 @@ def _enrol(state: _Run, wanted: frozenset[str]) -> Generator[Dispatch, Answers, 
     """Find the largest roster among the wanted sites that every member signs; say what became of the others."""
     left: dict[str, SiteOutcome] = {}
     while wanted and wanted != state.seated:
+        stranded = state.stranded(wanted)
+        left |= {site: SiteOutcome(site=site, status="refused", code=Code.ROSTER) for site in stranded}
+        wanted -= stranded
+        if not wanted or wanted == state.seated:
+            break
         state.attempt += 1
         state.roster = Roster(
             network=state.request.network,
@@ -133,6 +160,7 @@ def _enrol(state: _Run, wanted: frozenset[str]) -> Generator[Dispatch, Answers, 
             attempt=state.attempt,
             plan=state.request.plan.identity,
             members=tuple(state.members[site] for site in sorted(wanted)),
+            groups=state.groups(wanted),
         )
         prepare = Prepare(network=state.request.network, run=state.run, study=state.study, roster=state.roster)
         answers = yield Dispatch(Frame(prepare), tuple(sorted(wanted)))
@@ -168,9 +196,8 @@ def _analyse(
             raw = yield from _rounds(state, analysis, rounds)
             method = analysis.method
             output = publish(raw, state.strictest, method.kind, method.version)
-            return AnalysisResult(
-                name=analysis.name, output=output, mode=state.roster.mode, rounds=rounds.done, sites=sites
-            )
+            mode = "open" if method.rough else state.roster.mode
+            return AnalysisResult(name=analysis.name, output=output, mode=mode, rounds=rounds.done, sites=sites)
         except (FitError, WireError, ArithmeticError, ValueError) as error:
             plain = isinstance(error, FitError | WireError)
             why = str(error) if plain else "The numbers that the sites gave together could not be worked with."
@@ -225,7 +252,7 @@ def _rounds(state: _Run, analysis: Analysis, rounds: _Counter) -> Generator[Disp
         if missing:
             raise _Left(missing)
         rounds.done += 1
-        combined = combine([answers[site].share for site in sorted(answers)])
+        combined = combine([answers[site].share for site in sorted(answers)], sorted(answers))
         try:
             ask = coordination.send(combined)
         except StopIteration as stop:

@@ -6,8 +6,9 @@ hub starts. Every table that holds what a network does names the network.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from alembic import command
@@ -15,6 +16,8 @@ from alembic.config import Config
 from sqlalchemy import event
 
 from civicgrid.errors import ConfigError
+from civicgrid.killpoint import reach
+from civicgrid.lock import Lock
 
 metadata = sa.MetaData()
 
@@ -93,15 +96,62 @@ def connect(url: str) -> sa.Engine:
             event.listen(engine, "connect", _pragmas)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with engine.begin() as connection:
+        with engine.connect() as connection:
+            # Python's sqlite3 begins no transaction before a `create table`; a process killed between two of them would
+            # leave half a schema.
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("begin immediate")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except sa.exc.SQLAlchemyError as error:
-        raise ConfigError(
-            f"The hub's database cannot be opened ({type(error).__name__}). Check `database` in hub.toml: expected "
-            "something like sqlite:///hub.sqlite or postgresql+psycopg://user@host/name."
-        ) from None
+            reach("hub", "schema", "before")
+            connection.commit()
+            reach("hub", "schema", "after")
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise ConfigError(_unopened(error)) from None
     return engine
+
+
+RUNNING = "A hub is running over this database already. Stop it first: one process serves a network."
+ADVISORY = 0x63697669636772  # "civicgr": what the lock is called in PostgreSQL
+
+
+class Claim(Protocol):
+    """Held until it is released, or until the process ends, however it ends."""
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Advisory:
+    """A lock of PostgreSQL's, which lasts as long as its connection."""
+
+    connection: sa.Connection
+
+    def release(self) -> None:
+        self.connection.close()
+        self.connection.engine.dispose()
+
+
+def claim(url: str) -> Claim:
+    """The right to run over a database, before anything in it is touched. ConfigError while another process has it."""
+    where = sa.make_url(url)
+    if where.get_backend_name() == "sqlite":
+        return Lock(Path(f"{Path(where.database or 'hub.sqlite').resolve()}.lock"), RUNNING)
+    try:
+        connection = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect()
+        if connection.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar():
+            return _Advisory(connection)
+        connection.close()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise ConfigError(_unopened(error)) from None
+    raise ConfigError(RUNNING)
+
+
+def _unopened(error: Exception) -> str:
+    return (
+        f"The hub's database cannot be opened ({type(error).__name__}). Check `database` in hub.toml: expected "
+        "something like sqlite:///hub.sqlite or postgresql+psycopg://user@host/name."
+    )
 
 
 def _pragmas(connection: Any, record: Any) -> None:

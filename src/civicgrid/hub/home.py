@@ -4,6 +4,7 @@
     hub.pem       the key under which every task of this network travels
     hub.sqlite    the database, unless the settings name another
     nonces.sqlite the nonces of messages that have been accepted
+    hub.sqlite.lock held by the hub that runs (beside the database)
 """
 
 from __future__ import annotations
@@ -44,10 +45,17 @@ class HubHome:
         return SigningKey.load(self.path / "hub.pem")
 
     def engine(self) -> sa.Engine:
+        return db.connect(self._url())
+
+    def claim(self) -> db.Claim:
+        """The right to be the one hub that runs over this database. ConfigError while another has it."""
+        return db.claim(self._url())
+
+    def _url(self) -> str:
         url = self.settings().database
         if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
             url = f"sqlite:///{(self.path / url.removeprefix('sqlite:///')).absolute()}"
-        return db.connect(url)
+        return url
 
 
 def admit_site(engine: sa.Engine, member: Member) -> None:

@@ -15,7 +15,10 @@ import sqlalchemy as sa
 
 from civicgrid.errors import CivicGridError
 from civicgrid.hub.database import audit
+from civicgrid.killpoint import reach
 from civicgrid.trust.chain import Detail, Head, Link, follow
+
+_INSERT = sa.insert(audit)
 
 
 class Journal:
@@ -27,14 +30,16 @@ class Journal:
         self._lines: list[dict[str, object]] = []
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """All or nothing: the caller's writes and the lines about them."""
+    def transaction(self, write: str) -> Iterator[sa.Connection]:
+        """All or nothing: the caller's writes and the lines about them. `write` is the name of its kill points."""
         before = self._last
         try:
             with self.engine.begin() as connection:
                 yield connection
                 if self._lines:
-                    connection.execute(sa.insert(audit), self._lines)
+                    connection.execute(_INSERT, self._lines)
+                reach("hub", write, "before")
+            reach("hub", write, "after")
         except BaseException:
             self._last = before
             raise

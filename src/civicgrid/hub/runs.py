@@ -30,9 +30,14 @@ from civicgrid.wire import Member, Reply, SignedTask, StudyRequest, StudyResult,
 
 log = logging.getLogger("civicgrid.hub")
 
+# Built once: what a statement is compiled to is found again by the statement itself.
+_INSERT_TASK = sa.insert(db.tasks)
+_INSERT_REPLY = sa.insert(db.replies)
+
 GATHER_SECONDS = 0.05
 LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+OTHER_VERSION = "This run was begun by another version of the software. Run the study again."
 
 
 @dataclass
@@ -65,10 +70,15 @@ class Waiting:
 
 @dataclass
 class Line:
-    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting."""
+    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting.
+
+    `asking` numbers the node's requests. One that came after another takes its place: the way that the earlier one came by
+    may be cut, and what was handed out there would be lost.
+    """
 
     tasks: dict[str, Waiting] = field(default_factory=dict)
     stored: list[str] = field(default_factory=list)
+    asking: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     seen: float = 0.0
 
@@ -93,10 +103,17 @@ class Runs:
     def line(self, site: str) -> Line:
         return self.lines.setdefault(site, Line())
 
-    def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]) -> str:
+    def greeted(self, site: str) -> None:
+        """A node has said hello: whatever it was handed before may not have reached it, and is handed out again."""
+        line = self.line(site)
+        line.seen = time.monotonic()
+        for task in line.tasks.values():
+            task.handed = float("-inf")
+
+    def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]) -> str:
         """Begin a run. The same signed study is one run, however often it is sent."""
         run = request.digest()
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("submitted") as connection:
             if connection.execute(sa.select(db.runs.c.run).where(db.runs.c.run == run)).first():
                 return run
             connection.execute(
@@ -108,7 +125,7 @@ class Runs:
                     plan=request.plan.identity,
                     study=study.canonical().decode(),
                     members=json.dumps([members[site].to_data() for site in sorted(members)]),
-                    offline=json.dumps(list(offline)),
+                    offline=json.dumps([member.to_data() for member in offline]),
                     submitted=time.time(),
                     state="running",
                 )
@@ -124,23 +141,25 @@ class Runs:
         for row in rows:
             try:
                 self._take_up(row)
-            except CivicGridError as error:
-                log.error("run %s cannot be taken up: %s", row["run"][:12], error)
-                self._close(Conversation(row["run"], _nothing()), "failed", json.dumps({"failure": str(error)}))
+            except sa.exc.SQLAlchemyError:
+                raise
+            except Exception as error:
+                # What another version stored and this one cannot read ends its run; it never keeps a hub from starting.
+                log.error("run %s cannot be taken up: %s", row["run"][:12], type(error).__name__)
+                self._close(Conversation(row["run"], _nothing()), "failed", json.dumps({"failure": OTHER_VERSION}))
         return len(rows)
 
     def _take_up(self, row: sa.RowMapping) -> None:
         study = Envelope.from_bytes(row["study"])
         members = {m["site"]: Member.model_validate(m) for m in json.loads(row["members"])}
-        self._begin(read_study(study), study, members, tuple(json.loads(row["offline"])))
+        self._begin(read_study(study), study, members, tuple(Member.model_validate(m) for m in json.loads(row["offline"])))
 
     def _begin(
-        self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[str, ...]
+        self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]
     ) -> None:
         run = request.digest()
         talk = Conversation(run, conduct(request, study, run, members, offline, self.thresholds))
         self.conversations[run] = talk
-        self.finished.setdefault(run, asyncio.Event())
         self._step(talk, first=True)
 
     # --- the conversation --------------------------------------------------------------------------------------------
@@ -211,7 +230,7 @@ class Runs:
         else:
             signed, answered = stored
             if signed.payload != payload:
-                self._fail(talk, "This run was begun by another version of the software. Run the study again.")
+                self._fail(talk, OTHER_VERSION)
                 return False
             talk.answers = answered
             gone = self._lost_before(signed.digest)
@@ -246,17 +265,18 @@ class Runs:
 
     def _store(self, talk: Conversation, dispatch: Dispatch, signed: SignedTask) -> None:
         """The next task and every reply that waits to be stored: one transaction."""
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("asked") as connection:
             self._write_pending(connection)
             connection.execute(
-                sa.insert(db.tasks).values(
-                    run=talk.run,
-                    seq=talk.seq,
-                    digest=signed.digest,
-                    signed=signed.to_bytes(),
-                    targets=json.dumps(list(dispatch.targets)),
-                    at=time.time(),
-                )
+                _INSERT_TASK,
+                {
+                    "run": talk.run,
+                    "seq": talk.seq,
+                    "digest": signed.digest,
+                    "signed": signed.to_bytes(),
+                    "targets": json.dumps(dispatch.targets),
+                    "at": time.time(),
+                },
             )
             kind = getattr(dispatch.frame.header, "kind", "task")
             details: dict[str, Detail] = {"task": signed.digest, "kind": kind, "sites": dispatch.targets}
@@ -315,7 +335,7 @@ class Runs:
         if not self._pending:
             return
         try:
-            with self.journal.transaction() as connection:
+            with self.journal.transaction("answered") as connection:
                 self._write_pending(connection)
         except sa.exc.SQLAlchemyError as error:
             log.error("replies cannot be stored (%s); trying again", type(error).__name__)
@@ -327,7 +347,7 @@ class Runs:
         if not self._pending:
             return
         rows = [{k: v for k, v in row.items() if k != "run"} for row in self._pending]
-        connection.execute(sa.insert(db.replies), rows)
+        connection.execute(_INSERT_REPLY, rows)
         for task in dict.fromkeys(str(row["task"]) for row in self._pending):
             of_task = [row for row in self._pending if row["task"] == task]
             answered = [row for row in of_task if row["header"] is not None]
@@ -386,7 +406,7 @@ class Runs:
         self._close(talk, "failed", json.dumps({"failure": why}))
 
     def _close(self, talk: Conversation, state: str, result: str) -> None:
-        with self.journal.transaction() as connection:
+        with self.journal.transaction("ended") as connection:
             self._write_pending(connection)
             connection.execute(
                 sa.update(db.runs)
@@ -399,15 +419,20 @@ class Runs:
         for line in self.lines.values():
             for task in [name for name, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
                 line.tasks.pop(task)
-        self.finished.setdefault(talk.run, asyncio.Event()).set()
+        watched = self.finished.pop(talk.run, None)
+        if watched is not None:
+            watched.set()
 
     # --- the node's side ---------------------------------------------------------------------------------------------
 
     async def next_tasks(self, site: str, session: str, wait: float) -> tuple[tuple[str, ...], list[bytes]]:
         """Confirmations and tasks for a site: at once if there are tasks, else as soon as one comes or `wait` is over."""
         line = self.line(site)
+        line.asking += 1
+        asking = line.asking
+        line.wake.set()
         until = time.monotonic() + wait
-        while True:
+        while asking == line.asking:
             line.seen = time.monotonic()
             tasks = self._hand_out(line, session)
             left = until - time.monotonic()
@@ -419,6 +444,7 @@ class Runs:
                 await asyncio.wait_for(line.wake.wait(), min(left, self.connected_seconds / 3))
             except TimeoutError:
                 continue
+        return (), []
 
     def _hand_out(self, line: Line, session: str) -> list[bytes]:
         now = time.monotonic()

@@ -12,14 +12,15 @@ from pydantic import Field
 from civicgrid.methods.count import Count
 from civicgrid.methods.crosstab import Crosstab
 from civicgrid.methods.describe import Describe
+from civicgrid.methods.discover import Discover
 from civicgrid.methods.glm import GLM
 from civicgrid.methods.method import Method
 
-AnyMethod = Annotated[Count | Describe | Crosstab | GLM, Field(discriminator="kind")]
+AnyMethod = Annotated[Discover | Count | Describe | Crosstab | GLM, Field(discriminator="kind")]
 """Any method of the list, told apart by its `kind`."""
 
 METHODS: dict[str, type[Method]] = {
-    method.model_fields["kind"].default: method for method in (Count, Describe, Crosstab, GLM)
+    method.model_fields["kind"].default: method for method in (Discover, Count, Describe, Crosstab, GLM)
 }
 
-__all__ = ["GLM", "METHODS", "AnyMethod", "Count", "Crosstab", "Describe", "Method"]
+__all__ = ["GLM", "METHODS", "AnyMethod", "Count", "Crosstab", "Describe", "Discover", "Method"]

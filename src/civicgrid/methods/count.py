@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Counts, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
@@ -38,6 +39,9 @@ class Count(Method):
 
     def site(self, table: Table, ask: Ask) -> Share:
         return (Counts("people", np.array(table.rows, dtype=np.int64)),)
+
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        return ()
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         people = (yield Ask("count"))["people"]

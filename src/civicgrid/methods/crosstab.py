@@ -8,11 +8,13 @@ import numpy as np
 from pydantic import Field
 from scipy import special
 
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Counts, Derived, Dimension, FloatArray, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.methods.people import complete, levels_of
+from civicgrid.methods.row_sets import by_levels, used_sets
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -105,6 +107,12 @@ class Crosstab(Method):
             Counts("people", counts, self._dimensions(table.schema)),
             Counts("missing", np.array(missing, dtype=np.int64)),
         )
+
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        shape = self._shape(table.schema)
+        joint = ((self.columns(), shape), ((self.rows,), shape[:1]), ((self.across,), shape[1:]))
+        codings = [by_levels(names, sizes) for names, sizes in joint]
+        return used_sets(table, complete(table, self.columns(), table.schema), self.columns(), codings)
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         received = yield Ask("count")

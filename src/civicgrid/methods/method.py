@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, ValidationError
 
 from civicgrid.canonical import Node, describe
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
@@ -42,6 +43,9 @@ BLOCK = 8192
 """Rows a block: a model's design of 20 columns stays in a second-level cache; 65,536 cost six times as
 much.
 """
+
+MOST_ROUNDS = 100
+"""Rounds of one analysis, unless its method says fewer."""
 
 MAX_DIMENSIONS, MAX_SIDE = 4, 1_000_000
 MAX_ITEMS = 100_000
@@ -121,6 +125,8 @@ class Method(Node):
     """
 
     version: ClassVar[int] = 1
+    rough: ClassVar[bool] = False
+    """Whether each site answers by itself and roughly: then no answer is exact enough to be taken from another."""
     _source: Any = PrivateAttr(default=None)
 
     kind: str = Field(description="The method's name.")
@@ -150,9 +156,27 @@ class Method(Node):
     def explain(self, schema: Schema) -> str:
         """What is worked out, in one or two plain sentences. Any change of a parameter changes the words."""
 
+    def most_rounds(self) -> int:
+        """How many rounds of one run a site answers at most."""
+        return MOST_ROUNDS
+
+    def enough(self, table: Table, thresholds: Thresholds) -> bool:
+        """Whether this site's people are so many that what it gives of them can pass its rules at all.
+
+        A site of fewer sits the analysis out under a mask: it gives the sums of nobody.
+        """
+        return True
+
     @abstractmethod
     def site(self, table: Table, ask: Ask) -> Share:
         """At a node: the sums that this round asks for, over this site's people."""
+
+    @abstractmethod
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        """At a node: the people behind the answer, beside everybody in the cohort, for the release ledger.
+
+        `methods.row_sets` builds them. `RowSet.columns` names columns of the cohort.
+        """
 
     @abstractmethod
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:

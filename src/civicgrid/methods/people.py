@@ -30,20 +30,33 @@ def levels_of(column: ColumnType) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class People:
     """One block of people with nothing missing, how many were left out of it, and how many of those for a value that
-    cannot be.
+    cannot be. The block begins at row `first` of the table; `kept` marks which of its rows these are, None being all.
     """
 
     arrays: Mapping[str, Array]
     count: int
     dropped: int
     invalid: int = 0
+    first: int = 0
+    kept: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def places(self) -> npt.NDArray[np.intp]:
+        """The rows of the table that these people stand in."""
+        if self.kept is None:
+            return np.arange(self.first, self.first + self.count)
+        return self.first + np.flatnonzero(self.kept)
 
     def only(self, keep: npt.NDArray[np.bool_]) -> People:
         """Without the people whose values cannot be."""
         kept = int(np.count_nonzero(keep))
         gone = self.count - kept
         arrays = {name: array[keep] for name, array in self.arrays.items()}
-        return People(arrays, kept, self.dropped + gone, self.invalid + gone)
+        marks = keep
+        if self.kept is not None:
+            marks = self.kept.copy()
+            marks[self.kept] = keep
+        return People(arrays, kept, self.dropped + gone, self.invalid + gone, self.first, marks)
 
     def number(self, name: str | None) -> FloatArray | None:
         """A column as floats; None for no column."""
@@ -56,16 +69,19 @@ def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator
     Missing are nulls, numbers that are not finite or lie beyond reach (`bounds`), and codes of no level. A table in
     which nothing was missing is not searched again in the next round.
     """
+    first = 0
     if columns in table.whole:
         for arrays in blocks(table, columns):
-            yield People(dict(zip(columns, arrays, strict=True)), len(arrays[0]), 0)
+            yield People(dict(zip(columns, arrays, strict=True)), len(arrays[0]), 0, first=first)
+            first += len(arrays[0])
         return
     missing = 0
     types = [schema[name] for name in columns]
     for arrays in blocks(table, columns):
         people = len(arrays[0])
         if all(_whole(array, kind) for array, kind in zip(arrays, types, strict=True)):
-            yield People(dict(zip(columns, arrays, strict=True)), people, 0)
+            yield People(dict(zip(columns, arrays, strict=True)), people, 0, first=first)
+            first += people
             continue
         keep = np.ones(people, dtype=bool)
         for array, kind in zip(arrays, types, strict=True):
@@ -73,7 +89,9 @@ def complete(table: Table, columns: tuple[str, ...], schema: Schema) -> Iterator
             keep &= (array >= 0) & (array < len(kind.levels)) if category else within(array, kind)
         kept = int(np.count_nonzero(keep))
         missing += people - kept
-        yield People({name: a[keep] for name, a in zip(columns, arrays, strict=True)}, kept, people - kept)
+        held = {name: a[keep] for name, a in zip(columns, arrays, strict=True)}
+        yield People(held, kept, people - kept, first=first, kept=keep)
+        first += people
     if not missing:
         table.whole.add(columns)
 

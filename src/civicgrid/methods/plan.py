@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from civicgrid.canonical import Node, parse
+from civicgrid.canonical import Node, digest, dumps, parse
 from civicgrid.errors import PlanError
 from civicgrid.methods import METHODS, AnyMethod, Method
 from civicgrid.omop.cdm import CDM
@@ -28,6 +28,7 @@ from civicgrid.query.nodes import (
     Washout,
     walk,
 )
+from civicgrid.query.rules import printable
 from civicgrid.query.types import Schema
 
 FORMAT = 1
@@ -55,6 +56,9 @@ class Plan(Node):
     format: Literal[1] = 1
 
     def model_post_init(self, context: Any) -> None:
+        if self.title:
+            # Its explanation is what people decide by: a title must not pass for a line of it.
+            printable("a study's title", self.title)
         names = [analysis.name for analysis in self.analyses]
         if len(set(names)) != len(names):
             raise PlanError("Expected each analysis under a name of its own; one name is used twice.")
@@ -83,6 +87,19 @@ class Plan(Node):
         """The digest, worked out once."""
         return self.digest()
 
+    @property
+    def run_date(self) -> str | None:
+        """The day that the run is for, where the plan names one."""
+        return self.cohort.run_date
+
+    @cached_property
+    def template(self) -> str | None:
+        """The digest of the plan without the day that it is run for; None for a plan that names no such day.
+
+        Never the digest of a plan: a plan without its day cannot be read.
+        """
+        return None if self.run_date is None else digest(dumps(_undated(self.to_data())))
+
     def unused(self) -> tuple[str, ...]:
         """Columns of the cohort that no method reads: asked for, and not needed."""
         used = {name for method in self.methods.values() for name in method.columns()}
@@ -97,8 +114,24 @@ class Plan(Node):
         return "\n".join(lines)
 
 
-def reads(cohort: Cohort) -> frozenset[str]:
-    """Every column that a cohort reads, as "table.column", those that its words imply among them."""
+def _undated(data: Any) -> Any:
+    """The JSON data of a plan with the day of its run left blank."""
+    if isinstance(data, dict):
+        run_date = data.get("kind") == "run_date"
+        return {name: "" if run_date and name == "day" else _undated(value) for name, value in data.items()}
+    return [_undated(item) for item in data] if isinstance(data, list) else data
+
+
+def sources(cohort: Cohort) -> dict[str, frozenset[str]]:
+    """For each column of a cohort, the columns of the data that it is made from, but for the ids that join tables."""
+    return {
+        column.name: frozenset(read for read in reads(column.series) if not read.endswith(".person_id"))
+        for column in cohort.columns
+    }
+
+
+def reads(cohort: Node) -> frozenset[str]:
+    """Every column that a cohort, or a part of one, reads, as "table.column", those that its words imply among them."""
     found: set[str] = set()
     for node in walk(cohort):
         match node:

@@ -4,17 +4,19 @@
     policy.toml        the disclosure policy
     custodians.keys    public keys of the people who may sign permits here, one a line
     peers.json         the other sites that the custodian trusts: organisation and keys
-    permits/           signed permits, one file each
-    keys/              the node's own private keys (readable by its user alone)
+    permits/           signed permits and revocations, one file each
+    keys/              the node's own private keys, and that of the release ledger (readable by its user alone)
     data.duckdb        the data
     state.sqlite       ledger, outbox, audit log
+    node.lock          held by the node that runs
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import re
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +24,13 @@ from typing import TypeVar, cast
 
 from civicgrid.config import NodeSettings, read_settings, write_settings
 from civicgrid.disclosure.policy import EXAMPLE, Policy
-from civicgrid.errors import CivicGridError, ConfigError, PlanError, TrustError
-from civicgrid.governance.permit import Permit, read_permit
+from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.governance.permit import Permit
+from civicgrid.node.permits import Permits
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
+from civicgrid.trust.seal import Seal
 
 T = TypeVar("T")
 
@@ -56,6 +60,7 @@ class Home:
         (self.path / "permits").mkdir(exist_ok=True)
         SigningKey.generate().save(self.path / "keys" / "signing.pem")
         ExchangeKey.generate().save(self.path / "keys" / "exchange.pem")
+        Seal.generate().save(self.path / "keys" / "ledger.key")
         (self.path / "policy.toml").write_text(EXAMPLE, "utf-8")
         (self.path / "custodians.keys").write_text("# One public key a line: who may sign permits at this site.\n")
         (self.path / "peers.json").write_text("[]\n")
@@ -71,20 +76,16 @@ class Home:
     def exchange(self) -> ExchangeKey:
         return ExchangeKey.load(self.path / "keys" / "exchange.pem")
 
+    def seal(self) -> Seal:
+        """The key of the release ledger."""
+        return Seal.load(self.path / "keys" / "ledger.key")
+
     def policy(self) -> Policy:
         return self._fresh("policy", ("policy.toml",), lambda: Policy.load(self.path / "policy.toml"))
 
     def _fresh(self, what: str, names: tuple[str, ...], read: Callable[[], T]) -> T:
         """What was read before if the files are as they were (time, size, inode of each), else read now."""
-        stamp: list[object] = []
-        for name in names:
-            path = self.path / name
-            for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
-                try:
-                    found = entry.stat()
-                    stamp.append((entry.name, found.st_mtime_ns, found.st_size, found.st_ino))
-                except FileNotFoundError:
-                    stamp.append((entry.name, "gone"))
+        stamp = [entry for name in names for entry in _stamps(f"{self.path}/{name}")]
         kept = self._read.get(what)
         if kept is None or kept[0] != stamp:
             kept = (stamp, read())
@@ -134,42 +135,43 @@ class Home:
         text = json.dumps([pinned[site].to_data() for site in sorted(pinned)], indent=2)
         (self.path / "peers.json").write_text(text + "\n", "utf-8")
 
-    def add_permit(self, envelope: Envelope) -> Path:
-        """Keep a signed permit, once its signature and site are found to hold."""
-        permit = read_permit(envelope, self.custodians())
-        settings = self.settings()
-        if (permit.network, permit.site) != (settings.network, settings.site):
-            raise TrustError(
-                f"This permit is for {permit.site} in {permit.network}; this node is {settings.site} in "
-                f"{settings.network}. Ask for the right file."
-            )
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", permit.project)
-        path = self.path / "permits" / f"{name}-{envelope.digest()[:12]}.json"
-        path.write_bytes(envelope.canonical())
-        return path
-
-    def remove_permit(self, begins: str) -> str:
-        """Take away the permit whose digest begins so; its digest. ConfigError unless exactly one does."""
-        paths = {Envelope.from_bytes(p.read_bytes()).digest(): p for p in (self.path / "permits").glob("*.json")}
-        found = [name for name in paths if name.startswith(begins)]
-        if len(found) != 1:
-            raise ConfigError(
-                f"Expected the id of one permit; {len(found)} begin with {begins!r}. See `civicgrid node permit list`."
-            )
-        paths[found[0]].unlink()
-        return found[0]
-
     def permits(self) -> list[tuple[str, Permit]]:
-        """Every permit that a custodian of this site has signed, with its digest, latest first."""
-        return self._fresh("permits", ("permits", "custodians.keys"), self._permits)
+        """Every permit that stands at this site, with its digest, latest first. See `Permits.standing`."""
+        files = ("permits", "custodians.keys", "policy.toml", "node.toml")
+        return self._fresh("permits", files, lambda: self.permit_folder().standing())
 
-    def _permits(self) -> list[tuple[str, Permit]]:
-        found = []
-        custodians = self.custodians()
-        for path in sorted((self.path / "permits").glob("*.json")):
-            try:
-                envelope = Envelope.from_bytes(path.read_bytes())
-                found.append((envelope.digest(), read_permit(envelope, custodians)))
-            except (TrustError, PlanError):
-                continue
-        return sorted(found, key=lambda pair: dt.datetime.fromisoformat(pair[1].valid_from), reverse=True)
+    def permit_folder(self) -> Permits:
+        """What the custodians have signed, under the keys and the policy of this moment."""
+        settings = self.settings()
+        return Permits(
+            self.path / "permits", settings.network, settings.site, self.custodians(), self.policy().custodians
+        )
+
+    def add_permit(self, envelope: Envelope) -> Path:
+        """Keep a signed permit in place of the project's earlier ones; its file. See `Permits.add`."""
+        return self.permit_folder().add(envelope, self.signing(), dt.datetime.now(dt.UTC))[0]
+
+    def revoke_permit(self, begins: str, reason: str = "") -> str:
+        """Revoke the permit whose digest begins so, for good, under the node's own key; its digest."""
+        return self.permit_folder().revoke(begins, self.signing(), dt.datetime.now(dt.UTC), reason)
+
+
+def _stamps(path: str) -> list[tuple[object, ...]]:
+    """What shows that a file has been changed, or one of the files of a folder: name, time, size and inode of each."""
+    # Asked at every task: a path object costs several times the system's own answer.
+    try:
+        found = os.stat(path)  # noqa: PTH116
+        if not stat.S_ISDIR(found.st_mode):
+            return [(path, found.st_mtime_ns, found.st_size, found.st_ino)]
+        with os.scandir(path) as entries:
+            files = sorted((entry.name, entry) for entry in entries)
+    except FileNotFoundError:
+        return [(path, "gone")]
+    stamps: list[tuple[object, ...]] = []
+    for name, entry in files:
+        try:
+            found = entry.stat()
+            stamps.append((name, found.st_mtime_ns, found.st_size, found.st_ino))
+        except FileNotFoundError:
+            stamps.append((name, "gone"))
+    return stamps

@@ -35,18 +35,18 @@ class Rosters:
         self._known = {name: roster for name, roster in self._known.items() if roster.run != run}
 
     def check_members(self, roster: Roster) -> None:
-        """In a roster that masks, every member is a pinned peer; in any roster this site stands under its own keys."""
+        """In a roster that masks, every member is a pinned peer, and every group among whom masks cancel has enough
+        organisations; in any roster this site stands under its own keys.
+        """
         if self.own not in roster.members:
             raise Withheld(Code.ROSTER, "this site is not on the roster as itself")
-        if roster.groups:
-            raise Withheld(Code.ROSTER, "masks within groups are not supported")
         if roster.mode == "masked":
             peers = self.trusted.peers()
             for member in roster.members:
                 if member != self.own and peers.get(member.site) != member:
                     raise Withheld(Code.ROSTER, f"{member.site} is not a pinned peer")
-            organisations = {member.organisation for member in roster.members}
-            if len(organisations) < self.trusted.policy().organisations:
+            fewest = min(len({member.organisation for member in party}) for party in roster.parties)
+            if fewest < self.trusted.policy().organisations:
                 raise Withheld(Code.ROSTER, "fewer organisations than the policy asks for")
 
     def signed(self, round_: Round, rows: str) -> Roster:
@@ -81,12 +81,17 @@ class Rosters:
                 raise TrustError("not every member's standing came with the signatures")
         except (TrustError, PlanError) as error:
             raise Withheld(Code.ROSTER, str(error)) from None
-        with self.state.transaction() as connection:
+        with self.state.transaction("signed") as connection:
             connection.execute("update rosters set signed = 1 where digest = ?", (round_.roster,))
             # Another plan over the same people may ask for more: what once did not stand alone is never taken to.
             connection.executemany(
                 "insert into standings values (?, ?, ?, ?) on conflict do update set alone = min(alone, excluded.alone)",
-                [(rows, names(roster), site, int(alone)) for site, alone in standings.items()],
+                [
+                    (rows, " ".join(party), site, int(alone))
+                    for party in [party_of(roster, self.own.site)]
+                    for site, alone in standings.items()
+                    if site in party
+                ],
             )
 
     def _standing(self, envelope: Envelope, roster: Roster) -> tuple[str, bool]:
@@ -100,18 +105,19 @@ class Rosters:
         raise TrustError("a standing is not signed by a member of the roster")
 
     def other(self, rows: str, roster: Roster) -> bool:
-        """Whether these people have been answered for under another roster.
+        """Whether these people have been answered for together with others than now.
 
         Whoever holds both totals can take one from the other. What remains is the part of the sites that are in one of
         the two alone; each of them must have said, when it signed, that it can stand by itself. Else nothing more is
-        answered about these people under this roster.
+        answered about these people under this roster. Only those count whose masks cancel with this site's: the total of
+        another group is known apart.
         """
-        now = {member.site for member in roster.members}
-        earlier = self.state.ledger.rosters(rows) - {names(roster)}
+        now = party_of(roster, self.own.site)
+        earlier = self.state.ledger.rosters(rows) - {" ".join(now)}
         for members in earlier:
             before = set(members.split())
-            alone = self._alone(rows, members) | self._alone(rows, names(roster))
-            if not before ^ now <= alone:
+            alone = self._alone(rows, members) | self._alone(rows, " ".join(now))
+            if not before ^ set(now) <= alone:
                 raise Withheld(Code.DISCLOSURE, "a site in one roster alone does not stand by itself")
         return bool(earlier)
 
@@ -123,6 +129,9 @@ class Rosters:
         return {str(row[0]) for row in said}
 
 
-def names(roster: Roster) -> str:
-    """The members by name, in order: how the ledger knows a roster."""
-    return " ".join(member.site for member in roster.members)
+def party_of(roster: Roster, site: str) -> tuple[str, ...]:
+    """The sites, by name and in order, whose masks cancel with this site's: its group, or the whole roster."""
+    for party in roster.parties:
+        if any(member.site == site for member in party):
+            return tuple(sorted(member.site for member in party))
+    raise Withheld(Code.ROSTER, "this site is not on the roster as itself")

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
+from pyroaring import BitMap
 
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.row_sets import Answered
 from civicgrid.disclosure.shapes import Share
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import DataError
 from civicgrid.methods.plan import Plan, reads
 from civicgrid.omop.vocabulary import unknown_concepts
@@ -33,6 +35,10 @@ class Data(ABC):
         """The data sets, as the site announces them."""
 
     @abstractmethod
+    def people(self, dataset: str) -> BitMap:
+        """The numbers of all people of a data set, for the release ledger alone."""
+
+    @abstractmethod
     def open(self, cohort: Cohort) -> Table:
         """The cohort's table. DataError where the data set, a column or a concept is not there."""
 
@@ -48,6 +54,9 @@ class Stored(Data):
             Holding(name=held.name, kind=held.kind, snapshot=held.snapshot, dictionary=held.schema)
             for held in self.store.datasets()
         )
+
+    def people(self, dataset: str) -> BitMap:
+        return self.store.people(dataset)
 
     def open(self, cohort: Cohort) -> Table:
         held = self.store.dataset(cohort.dataset)
@@ -108,13 +117,18 @@ class Cached(Table):
 class Session:
     """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
 
-    `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed.
+    `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
+    for the ledger, `answers` keeps the sets of people behind each, `asks` the digests of what has been asked about `rows`,
+    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it.
     """
 
     request: StudyRequest
     table: Table
     rows: str
     first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
+    answers: dict[str, Answered] = field(default_factory=dict)
+    asks: set[str] | None = None
+    checked: tuple[int, Thresholds] | None = None
 
 
 def open_session(request: StudyRequest, data: Data) -> Session:
@@ -130,8 +144,7 @@ def open_session(request: StudyRequest, data: Data) -> Session:
 def rows_of(table: Table) -> str:
     """The digest that names these people at this snapshot: of their numbers, not of the words that picked them out."""
     name = hashlib.sha256(table.snapshot.encode())
-    for numbers in table.persons():
-        name.update(np.ascontiguousarray(np.from_dlpack(numbers)).tobytes())
+    name.update(table.numbers.tobytes())
     return name.hexdigest()
 
 

@@ -24,9 +24,11 @@ from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError, TrustError, WireError
 from civicgrid.governance.permit import Permit
 from civicgrid.methods.method import Ask, Method
-from civicgrid.node.rosters import Rosters, names
+from civicgrid.node.releases import Releases
+from civicgrid.node.rosters import Rosters, party_of
 from civicgrid.node.session import Data, Session, open_session
 from civicgrid.node.state import State
+from civicgrid.query.table import Nobody, Table
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey
 from civicgrid.trust.masks import MaskContext, mask
@@ -47,7 +49,6 @@ from civicgrid.wire import (
 
 log = logging.getLogger("civicgrid.node")
 
-MOST_ROUNDS = 100
 MOST_SESSIONS = 32
 
 
@@ -92,6 +93,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.rosters = Rosters(self.identity.member, self.trusted, self.state)
+        self.releases = Releases(self.state, lambda: self.data, self.trusted.policy, lambda: self.now())
 
     def answer(self, signed: SignedTask) -> Answered | None:
         """The reply to a task, or None where none is due. The same task gets the same bytes.
@@ -107,7 +109,7 @@ class Site:
         known = self.state.ledger.recall(signed.digest)
         if known is not None:
             answered = Answered(signed.digest, *_split(known))
-            with self.state.transaction():
+            with self.state.transaction("resent"):
                 self.state.put_out(answered.task, answered.header, answered.share)
             return answered
         try:
@@ -144,7 +146,13 @@ class Site:
         if not enough and (roster.mode == "open" or not self._pooled(permit)):
             # Nobody and a few look the same from outside.
             raise Withheld(Code.DISCLOSURE, "the cohort is too small here")
-        alone = enough and (roster.mode == "open" or self._first_shares_stand_alone(session, thresholds))
+        if not enough and not all(method.enough(session.table, thresholds) for method in request.plan.methods.values()):
+            # It would sit one analysis out, and what the others count more of is these few.
+            raise Withheld(Code.DISCLOSURE, "too few people for one of the analyses")
+        self.releases.check(session, list(request.plan.methods), thresholds)
+        alone = enough and (
+            roster.mode == "open" or self._first_shares_stand_alone(session, thresholds, self._pooled(permit))
+        )
         standing = Standing(roster=roster.digest(), site=self.identity.member.site, alone=alone)
         reply = Accepted(
             task=task,
@@ -152,7 +160,7 @@ class Site:
             standing=standing.signed(self.identity.signing),
             thresholds=thresholds,
         )
-        with self.state.transaction() as connection:
+        with self.state.transaction("accepted") as connection:
             connection.execute(
                 "insert or replace into runs values (?, ?, ?, ?, ?, ?)",
                 (
@@ -198,7 +206,7 @@ class Site:
             session.table.close()
         self.rosters.forget(run)
 
-    def _first_shares_stand_alone(self, session: Session, thresholds: Thresholds) -> bool:
+    def _first_shares_stand_alone(self, session: Session, thresholds: Thresholds, pooled: bool) -> bool:
         """Whether what this site gives to the first round of every analysis could leave by itself.
 
         The first Ask of a method follows from the plan, so the shares are worked out now, and kept for the rounds.
@@ -207,7 +215,7 @@ class Site:
         for name, method in plan.methods.items():
             if name not in session.first:
                 ask = next(method.coordinate(plan.schema))
-                session.first[name] = (ask.to_bytes(), method.site(session.table, ask))
+                session.first[name] = (ask.to_bytes(), method.site(_seen(session, method, thresholds, pooled), ask))
         return all(stands_alone(share, thresholds) for _, share in session.first.values())
 
     def _study(self, study: Envelope) -> StudyRequest:
@@ -255,10 +263,15 @@ class Site:
         # The very task that was answered has been recalled before this: what comes here now is another message.
         if self.state.ledger.asked(context) is not None:
             raise Withheld(Code.ROSTER, "another question, or another message, under the same round")
-        self._in_order(round_)
-        share = self._share(session, round_, method, raw)
+        self._in_order(round_, method.most_rounds())
         thresholds = self._thresholds(permit)
-        again = self.rosters.other(session.rows, roster)
+        self.releases.check_ask(session, ask_digest, thresholds)
+        if round_.round == 0:
+            self.releases.check(session, [round_.analysis], thresholds)
+        share = self._share(session, round_, method, raw, thresholds, roster.mode == "masked" and self._pooled(permit))
+        # What is told roughly leaves by itself whatever the roster, and is not held against it.
+        rows = f"rough {session.rows}" if method.rough else session.rows
+        again = not method.rough and self.rosters.other(rows, roster)
         if again and not stands_alone(share, thresholds):
             raise Withheld(Code.DISCLOSURE, "the same people under another roster")
         masking: Callable[[Limbs], Limbs] | None = None
@@ -273,13 +286,19 @@ class Site:
             )
             peers = roster.peers(self.identity.member.site)
             masking = lambda limbs: mask(limbs, self.identity.exchange, peers, salt)  # noqa: E731
-        terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking)
+        terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking, self.state.seal.tag)
         released = release(share, terms)
-        with self.state.transaction():
+        with self.state.transaction("released") as connection:
             answered = self._put_out(task, Shared(task=task), released)
-            self.state.ledger.record(
-                task, context, ask_digest, session.rows, names(roster), _join(answered), self.state.clock()
+            connection.execute(
+                "insert into rounds values (?, ?, 1) on conflict do update set answered = answered + 1",
+                (round_.run, round_.analysis),
             )
+            party = " ".join(party_of(roster, self.identity.member.site))
+            self.state.ledger.record(
+                task, context, ask_digest, rows, party, _join(answered), self.state.clock()
+            )
+            self.releases.enter(session, round_.analysis, ask_digest, round_.round == 0, thresholds)
             self.state.audit(
                 "released",
                 run=round_.run,
@@ -292,7 +311,9 @@ class Site:
             )
         return answered
 
-    def _share(self, session: Session, round_: Round, method: Method, raw: bytes) -> Share:
+    def _share(
+        self, session: Session, round_: Round, method: Method, raw: bytes, thresholds: Thresholds, pooled: bool
+    ) -> Share:
         known = session.first.get(round_.analysis)
         if known is not None and known[0] == raw:
             return known[1]
@@ -300,16 +321,20 @@ class Site:
             ask = Ask.from_bytes(raw)
         except (ValueError, TypeError) as error:
             raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
-        return method.site(session.table, ask)
+        return method.site(_seen(session, method, thresholds, pooled), ask)
 
-    def _in_order(self, round_: Round) -> None:
+    def _in_order(self, round_: Round, most: int) -> None:
         """Rounds follow one another, there are not many, and after a refusal no more: nothing is found out by trying."""
         shut = self.state.connection.execute(
             "select code from closed where run = ? and analysis = ?", (round_.run, round_.analysis)
         ).fetchone()
         if shut is not None:
             raise Withheld(Code(shut[0]), "this site has refused the analysis before")
-        if round_.round >= MOST_ROUNDS:
+        answered = self.state.connection.execute(
+            "select answered from rounds where run = ? and analysis = ?", (round_.run, round_.analysis)
+        ).fetchone()
+        # Whatever the roster: a hub may propose as many as it likes.
+        if round_.round >= most or (answered is not None and answered[0] >= most):
             raise Withheld(Code.LATE, "too many rounds")
         if round_.round and self.state.ledger.asked(_context(round_, round_.round - 1)) is None:
             raise Withheld(Code.ROSTER, "the round before was not answered here")
@@ -333,8 +358,12 @@ class Site:
     def _pooled(self, permit: Permit) -> bool:
         return permit.pooled_threshold and self.trusted.policy().pooled_threshold
 
-    def _refuse(self, task: str, asked: Prepare | Round, decision: Withheld) -> Answered:
-        with self.state.transaction() as connection:
+    def outdated(self, task: str) -> Answered:
+        """A refusal in place of a reply that waits to be sent, was written by another version, and cannot be read."""
+        return self._refuse(task, None, Withheld(Code.LATE, "the reply was written by another version"))
+
+    def _refuse(self, task: str, asked: Prepare | Round | None, decision: Withheld) -> Answered:
+        with self.state.transaction("refused") as connection:
             if isinstance(asked, Round) and decision.code in (Code.DISCLOSURE, Code.FAILED):
                 # What was refused for what the data holds stays refused in this run, however it is asked again.
                 connection.execute(
@@ -348,6 +377,17 @@ class Site:
         answered = Answered(task, reply.canonical(), share)
         self.state.put_out(task, answered.header, answered.share)
         return answered
+
+
+def _seen(session: Session, method: Method, thresholds: Thresholds, pooled: bool) -> Table:
+    """The table that a method reads: nobody's, where too few people would break a rule that holds under a mask too.
+
+    Refusing would end the analysis for every site, since those left over may not answer for the same people again
+    without one that does not stand alone.
+    """
+    if pooled and not method.enough(session.table, thresholds):
+        return Nobody(session.table.schema, session.table.snapshot)
+    return session.table
 
 
 def _context(round_: Round, number: int) -> str:

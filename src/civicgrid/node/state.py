@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from civicgrid.disclosure.epochs import Epochs
 from civicgrid.disclosure.ledger import Ledger
+from civicgrid.disclosure.row_sets import RowSets
 from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.killpoint import reach
 from civicgrid.trust.chain import Head, Link, follow
+from civicgrid.trust.seal import Seal
 
 SCHEMA = """
 create table if not exists runs (
@@ -29,6 +33,8 @@ create table if not exists standings (
     primary key (rows, members, site));
 create table if not exists closed (
     run text not null, analysis text not null, code text not null, primary key (run, analysis));
+create table if not exists rounds (
+    run text not null, analysis text not null, answered integer not null, primary key (run, analysis));
 create table if not exists outbox (
     task text primary key, header blob not null, share blob not null, at real not null);
 create table if not exists audit (
@@ -46,9 +52,12 @@ class Outgoing:
 
 
 class State:
-    """The node's own database. `path` None keeps it in memory, for a simulation."""
+    """The node's own database. `path` None keeps it in memory, for a simulation, under a seal of its own.
 
-    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
+    `seal` is the site's key for the release ledger; without it a state on disk shows everything but that.
+    """
+
+    def __init__(self, path: Path | None, seal: Seal | None = None, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         try:
             self.connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
@@ -61,18 +70,50 @@ class State:
             ) from None
         self.ledger = Ledger(self.connection)
         self._confirmed: set[str] = set()
+        if seal is None and path is None:
+            seal = Seal.generate()
+        self._seal = seal
+        self._row_sets = None if seal is None else RowSets(self.connection, seal)
+        self._epochs = None if seal is None else Epochs(self.connection, seal)
+
+    @property
+    def seal(self) -> Seal:
+        """The site's key for the release ledger. ConfigError where the state was opened without it."""
+        if self._seal is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._seal
+
+    @property
+    def row_sets(self) -> RowSets:
+        """The people behind earlier answers. ConfigError where the state was opened without the site's seal."""
+        if self._row_sets is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._row_sets
+
+    @property
+    def epochs(self) -> Epochs:
+        """The epochs of the data sets. ConfigError where the state was opened without the site's seal."""
+        if self._epochs is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._epochs
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, on disk when it ends."""
+    def transaction(self, write: str) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk when it ends. `write` is the name of its kill points."""
         self.connection.execute("begin immediate")
         try:
             self.connection.executemany("delete from outbox where task = ?", [(task,) for task in self._confirmed])
             yield self.connection
+            reach("node", write, "before")
+            self.connection.execute("commit")
         except BaseException:
-            self.connection.execute("rollback")
+            # SQLite has rolled back by itself after some faults of the disk, and not after others.
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+            if self._row_sets is not None:
+                self._row_sets.forget()
             raise
-        self.connection.execute("commit")
+        reach("node", write, "after")
         self._confirmed.clear()
 
     def audit(self, action: str, **details: str | int) -> None:

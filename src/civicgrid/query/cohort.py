@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 from civicgrid.canonical import MAX_BYTES
 from civicgrid.errors import PlanError
 from civicgrid.query.kinds import expect
-from civicgrid.query.nodes import BirthDate, Events, PersonField, PlanNode, RecordField, Series, Value, walk
+from civicgrid.query.nodes import (
+    BirthDate,
+    Events,
+    PersonField,
+    PlanNode,
+    RecordField,
+    RunDate,
+    Series,
+    Value,
+    walk,
+)
 from civicgrid.query.rules import printable
 from civicgrid.query.types import Column, ColumnType, Schema
 
@@ -96,10 +107,20 @@ class Cohort(PlanNode):
 
             if isinstance(node, RecordField) and declared.setdefault(node.column, node.type) != node.type:
                 raise PlanError(f"The column {node.column!r} is declared in two ways. Use one schema.")
-
+        days = {node.day for node in walk(self) if isinstance(node, RunDate)}
+        if len(days) > 1:
+            raise PlanError(
+                f"A run is for one day; this cohort has run_date() with {' and '.join(sorted(days))}. Write the day once "
+                "and reach the others from it, as in run_date(day) - months(12)."
+            )
         size = len(self.canonical())
         if size > MAX_BYTES:
             raise PlanError(f"Expected a plan of at most {MAX_BYTES:,} bytes; this one has {size:,}. Make it smaller.")
+
+    @cached_property
+    def run_date(self) -> str | None:
+        """The day that the run is for, where the cohort names one."""
+        return next((node.day for node in walk(self) if isinstance(node, RunDate)), None)
 
     @property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's `schema` is deprecated and unused

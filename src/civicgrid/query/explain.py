@@ -102,7 +102,7 @@ class _Teller:
     def part(self, node: nodes.SeriesNode) -> str:
         """A phrase inside another, in brackets unless it cannot be misread."""
         words = _say(node, self)
-        plain = isinstance(node, nodes.Value | nodes.RowField | nodes.PersonField | nodes.BirthDate
+        plain = isinstance(node, nodes.Value | nodes.RunDate | nodes.RowField | nodes.PersonField | nodes.BirthDate
                            | nodes.RecordField | nodes.PickField)
         return words if plain else f"({words})"
 
@@ -247,11 +247,20 @@ def _(node: nodes.Value, teller: _Teller) -> str:
     if node.of == "bool":
         return "yes" if node.value else "no"
     if node.of == "date":
-        day = parse_date(str(node.value))
-        return f"{day.day} {day:%B} {day.year}"
+        return _day(str(node.value))
     if node.of == "float":
         return repr(float(node.value))
     return quoted(str(node.value)) if node.of == "text" else str(node.value)
+
+
+def _day(text: str) -> str:
+    day = parse_date(text)
+    return f"{day.day} {day:%B} {day.year}"
+
+
+@_say.register
+def _(node: nodes.RunDate, teller: _Teller) -> str:
+    return f"the day of the run ({_day(node.day)})"
 
 
 @_say.register

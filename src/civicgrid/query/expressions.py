@@ -88,6 +88,11 @@ def _(node: nodes.Value, scope: Scope) -> exp.Expr:
 
 
 @_write.register
+def _(node: nodes.RunDate, scope: Scope) -> exp.Expr:
+    return cast(text(node.day), "date")
+
+
+@_write.register
 def _(node: nodes.RowField, scope: Scope) -> exp.Expr:
     return scope.row(node.column)
 

@@ -13,6 +13,7 @@ what is yes. Nothing is read while this is written: it becomes a plan, and the p
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from civicgrid.errors import PlanError
@@ -40,6 +41,7 @@ __all__ = [
     "maximum_of",
     "minimum_of",
     "months",
+    "run_date",
     "when",
     "years",
 ]
@@ -86,6 +88,17 @@ def months(amount: int | Number) -> Duration:
 def years(amount: int | Number) -> Duration:
     """A length of time in calendar years: 29 February + 1 year is 28 February."""
     return Duration(amount, "years")
+
+
+def run_date(day: str | dt.date) -> Date:
+    """The day that a run is for, "2026-11-24" say: a date like any other, but that a study which is the same except for
+    this day is the same *template*, which a permit can allow as a standing study.
+    """
+    if isinstance(day, dt.datetime) or not isinstance(day, str | dt.date):
+        raise PlanError(f'run_date() expects a day, such as "2026-11-24"; {type(day).__name__} came.')
+    made = wrap(nodes.RunDate(day=day if isinstance(day, str) else day.isoformat()))
+    assert isinstance(made, Date)
+    return made
 
 
 class when:  # a word of the language, written like the functions beside it

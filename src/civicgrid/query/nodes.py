@@ -150,6 +150,20 @@ class Value(SeriesNode):
         return SeriesType(self.of)
 
 
+class RunDate(SeriesNode):
+    """The day that a run is for, as a constant YYYY-MM-DD: one day in all of a plan.
+
+    A plan with another day here is another plan and the same template, so that a permit can allow a standing study.
+    """
+
+    kind: Literal["run_date"] = "run_date"
+    day: str
+
+    def typed(self) -> SeriesType:
+        parse_date(self.day)
+        return DAY
+
+
 class RowField(SeriesNode):
     """A column of an event table, in the row that the surrounding frame is looking at."""
 
@@ -774,6 +788,7 @@ class FollowUpField(SeriesNode):
 
 Series = Annotated[
     Value
+    | RunDate
     | RowField
     | PersonField
     | BirthDate

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from civicgrid.query.types import Schema
@@ -39,6 +41,17 @@ class Table(ABC):
     def whole(self) -> set[tuple[str, ...]]:
         """Sets of columns in which nothing has been found missing: a cache, since the rows of a table never change."""
         return set()
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.uint32]:
+        """All person numbers in the order of the rows, read once: for the release ledger alone."""
+        parts = [np.from_dlpack(part) for part in self.persons()]
+        return np.concatenate([np.zeros(0, dtype=np.uint32), *parts]).astype(np.uint32)
+
+    @cached_property
+    def measured(self) -> dict[bytes, object]:
+        """What a method has worked out about the rows alone and needs again in every round: a cache like `whole`."""
+        return {}
 
     @property
     @abstractmethod
@@ -73,3 +86,20 @@ class ArrowTable(Table):
 
     def persons(self) -> Iterator[pa.Array]:
         yield from self.data.column(PERSON).chunks
+
+
+class Nobody(Table):
+    """The same columns without a row: what a method reads for a site that sits an analysis out."""
+
+    def __init__(self, schema: Schema, snapshot: str) -> None:
+        self.schema, self.snapshot = schema, snapshot
+
+    @property
+    def rows(self) -> int:
+        return 0
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from ()
+
+    def persons(self) -> Iterator[pa.Array]:
+        yield from ()

@@ -137,8 +137,11 @@ class Report:
 
 def link(previous: str, entry: Entry) -> str:
     """The hash of an entry that follows `previous`: SHA-256 of its canonical JSON with that hash in it."""
-    data = {name: value for name, value in entry.to_data().items() if name != "hash"}
-    return hashlib.sha256(dumps({**data, "previous": previous})).hexdigest()
+    said: dict[str, object] = {name: getattr(entry, name) for name in ("seq", "time", "actor", "action")}
+    said["previous"] = previous
+    if entry.details:
+        said["details"] = entry.details
+    return hashlib.sha256(dumps(said)).hexdigest()
 
 
 def follow(head: Head | None, time: float, actor: str, action: str, details: Mapping[str, Detail] | None = None) -> Link:
@@ -154,7 +157,8 @@ def follow(head: Head | None, time: float, actor: str, action: str, details: Map
         )
     except ValidationError as error:
         raise TrustError(f"Expected ids, digests and whole numbers in a log entry: {describe(error)}.") from None
-    return Link(**dict(entry), previous=previous, hash=link(previous, entry))
+    # What is in it has just been checked.
+    return Link.model_construct(**entry.__dict__, previous=previous, hash=link(previous, entry))
 
 
 def check(links: Iterable[Link | None], remembered: Iterable[Head] = ()) -> Report:

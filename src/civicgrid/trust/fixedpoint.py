@@ -10,6 +10,7 @@ What would not fit is refused before masking, since a masked sum that wrapped lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class Slot:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def scaled(self, values: npt.NDArray[np.float64], sign: int) -> npt.NDArray[np.float64]:
         """A flat array of the slot's values in quanta (sign 1), or back from quanta (sign -1)."""

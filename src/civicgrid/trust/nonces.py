@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from civicgrid.errors import ConfigError, WireError
+from civicgrid.killpoint import reach
 
 MAX_AGE = 300
 MAX_SKEW = 30
@@ -53,8 +56,10 @@ class Nonces:
         if facts["boot"] != _CLOSED and (facts["boot"] != boot or not boot):
             self._floor = max(self._floor, self._mark)
         # The floor first: a process killed between the two must find the power cut still to be dealt with.
-        self._keep("floor", self._floor)
-        self._keep("boot", boot)
+        with _write("floor"):
+            self._keep("floor", self._floor)
+        with _write("boot"):
+            self._keep("boot", boot)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._pruned = 0.0
 
@@ -86,7 +91,8 @@ class Nonces:
     def close(self) -> None:
         """Flush, so that the next start has nothing to fear, whatever happens to the machine in between."""
         with self._lock:
-            self._durably("boot", _CLOSED)
+            with _write("closed"):
+                self._durably("boot", _CLOSED)
             self._db.close()
 
     def __enter__(self) -> Self:
@@ -101,11 +107,13 @@ class Nonces:
 
     def _remember(self, name: bytes, created: int, now: float) -> None:
         if created > self._mark:
-            self._durably("mark", created + AHEAD)
+            with _write("mark"):
+                self._durably("mark", created + AHEAD)
             self._mark = created + AHEAD
         if not 0 <= now - self._pruned < PRUNE_EVERY:
             self._prune(now)
-        self._db.execute("INSERT INTO nonce VALUES (?, ?)", (name, created))
+        with _write("seen"):
+            self._db.execute("INSERT INTO nonce VALUES (?, ?)", (name, created))
 
     def _prune(self, now: float) -> None:
         """Forget what is too old to be accepted, and refuse it from here on even if the clock is set back."""
@@ -114,7 +122,9 @@ class Nonces:
         self._db.execute("BEGIN IMMEDIATE")
         self._keep("floor", self._floor)
         self._db.execute("DELETE FROM nonce WHERE created <= ?", (self._floor,))
+        reach("nonces", "pruned", "before")
         self._db.execute("COMMIT")
+        reach("nonces", "pruned", "after")
         self._pruned = now
 
     def _durably(self, name: str, value: int | str) -> None:
@@ -125,6 +135,14 @@ class Nonces:
 
     def _keep(self, name: str, value: int | str) -> None:
         self._db.execute("UPDATE fact SET value = ? WHERE name = ?", (value, name))
+
+
+@contextmanager
+def _write(write: str) -> Iterator[None]:
+    """Around the statement that makes something durable: its kill points."""
+    reach("nonces", write, "before")
+    yield
+    reach("nonces", write, "after")
 
 
 def _boot() -> str:

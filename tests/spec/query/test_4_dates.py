@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from civicgrid.query.language import cdm, cohort, days, months, years
+from civicgrid.query.language import cdm, cohort, days, months, run_date, years
 
 gp = cdm("gp")
 drugs = gp.drug_exposure
@@ -77,3 +77,20 @@ def test_a_cohort_keeps_only_yes(ask):
     elders = cohort(population=gp.person.age_on("2020-06-15") >= 70, born=gp.person.year_of_birth.within(1900, 2020))
     assert ask(elders, person=BIRTHS) == {1: {"born": 1950}, 2: {"born": 1950}}
     assert elders.schema["born"].high == 2020
+
+
+def test_the_day_of_the_run(ask):
+    """`run_date` is the day that a run is for, and a date like any other. A study that is written with it, and not with
+    dates of its own, can be run again for a later day: it stays the same template, which a custodian may permit as a whole.
+    All of a study is for one day."""
+    today = run_date("2020-06-30")
+    recent = drugs.where((drugs.start_date > today - months(12)) & (drugs.start_date <= today))
+    history = """
+        person | drug_exposure_id | start_date
+        1      | 1                | 2019-06-30
+        1      | 2                | 2019-07-01
+        1      | 3                | 2020-06-30
+        1      | 4                | 2020-07-01
+    """
+    assert ask(recent.count_for_person(), drug_exposure=history) == {1: 2}
+    assert ask(gp.person.age_on(run_date(dt.date(2020, 6, 14))), person=BIRTHS) == {1: 69, 2: 69, 3: 69, 4: None}

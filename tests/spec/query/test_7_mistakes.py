@@ -3,7 +3,7 @@
 import pytest
 
 from civicgrid.errors import PlanError
-from civicgrid.query.language import case, cdm, cohort, concept_set, dataset, days, follow_up, when
+from civicgrid.query.language import case, cdm, cohort, concept_set, dataset, days, follow_up, run_date, when
 from civicgrid.query.types import FLOAT
 
 gp = cdm("gp")
@@ -54,6 +54,10 @@ MISTAKES = {
     "values of two kinds": (lambda: case(when(old).then(1), otherwise="x"), "values of one kind"),
     "a concept by name": (lambda: concept_set("celecoxib", name="celecoxib"), "whole numbers such as 1118084"),
     "a length that is too long": (lambda: first.start_date + days(10**6), "at most"),
+    "a run for two days": (
+        lambda: cohort(first.start_date > run_date("2026-11-23"), age=person.age_on(run_date("2026-11-24"))),
+        "one day; this cohort has .* 2026-11-23 and 2026-11-24"),
+    "a run for no day": (lambda: run_date("today"), "YYYY-MM-DD"),
     "a value of Python's own": (lambda: person.year_of_birth > [1950], "list came"),
 }
 

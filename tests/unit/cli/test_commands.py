@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from pyroaring import BitMap
 from typer.testing import CliRunner
 
 import civicgrid as cg
@@ -74,7 +75,8 @@ EVERY = dict(commands(typer.main.get_command(app)))
 def test_the_commands_that_are_promised_are_there() -> None:
     wanted = "demo simulate version study/explain study/run hub/init hub/key hub/admit-site hub/admit-person hub/serve "
     wanted += "node/init node/card node/trust node/custodian node/load node/serve node/status "
-    wanted += "node/permit/grant node/permit/list node/permit/revoke key/create key/show audit/verify"
+    wanted += "node/permit/add node/permit/list node/permit/revoke key/create key/show audit/verify "
+    wanted += "custodian/draft custodian/review custodian/sign custodian/revoke node/backup node/restore"
     assert set(wanted.split()) <= {"/".join(path) for path in EVERY}
 
 
@@ -145,51 +147,10 @@ def laid(tmp_path: Path) -> Laid:
     return Laid(tmp_path / "hub", nodes, tmp_path / "custodian.key", researcher)
 
 
-def grant(laid: Laid, site: str = "leeds", *more: object, input: str | None = None) -> str:
-    return run(
-        "node", "permit", "grant", laid.nodes[site], "--key", laid.custodian, "--project", "P-[7]", "--title", "A trial",
-        "--person", f"Ada={laid.researcher}", "--dataset", "trial", "--method", "count", "--purpose", "To know.",
-        *more, input=input,
-    )  # fmt: skip
-
-
 def test_a_node_s_card_holds_public_keys_alone(laid: Laid) -> None:
     card = json.loads(run("node", "card", laid.nodes["leeds"]))
     assert set(card) == {"site", "organisation", "signing", "exchange"}
     Member.model_validate(card)
-
-
-def test_a_permit_is_read_granted_listed_and_revoked(laid: Laid) -> None:
-    said = grant(laid, "leeds", "--yes", "--pooled-threshold")
-    for words in ("may use data at leeds", "To know.", f"Ada (key {laid.researcher})", "Methods: count.", "Signed:"):
-        assert words in said
-    assert "A trial" in run("node", "permit", "list", laid.nodes["leeds"])
-    (digest, permit), *others = Home(laid.nodes["leeds"]).permits()
-    assert (permit.project, permit.pooled_threshold, others) == ("P-[7]", True, [])
-    assert f"Permit {digest[:12]}: P-[7]" in run("node", "status", laid.nodes["leeds"])
-    assert f"Revoked {digest[:12]}" in run("node", "permit", "revoke", laid.nodes["leeds"], digest[:8])
-    assert "No permit stands at this site" in run("node", "permit", "list", laid.nodes["leeds"])
-
-
-def test_a_permit_that_is_not_agreed_to_is_not_signed(laid: Laid) -> None:
-    result = RUNNER.invoke(
-        app,
-        ["node", "permit", "grant", str(laid.nodes["leeds"]), "--key", str(laid.custodian), "--project", "P"]
-        + ["--title", "T", "--person", f"Ada={laid.researcher}", "--dataset", "trial"]
-        + ["--method", "count", "--purpose", "x"],
-        input="n\n",
-    )
-    assert result.exit_code == 1
-    assert "Sign this permit?" in result.output
-    assert Home(laid.nodes["leeds"]).permits() == []
-
-
-def test_a_permit_for_one_plan_alone_says_what_the_plan_does(laid: Laid, tmp_path: Path) -> None:
-    plan = bind("trial", {"people": cg.Count()}, simulate({"a": frame(60)}, dataset="trial").dictionaries())
-    (tmp_path / "plan.json").write_bytes(plan.canonical())
-    said = grant(laid, "leeds", "--plan", tmp_path / "plan.json", "--yes")
-    assert "Count the people." in said
-    assert Home(laid.nodes["leeds"]).permits()[0][1].plans == (plan.digest(),)
 
 
 def test_data_are_loaded_all_or_nothing_and_shown_by_status(
@@ -245,7 +206,7 @@ def test_a_simulation_without_an_answer_ends_with_a_fault(plan: Path, tmp_path: 
 def written(folder: Path) -> None:
     state = State(Home(folder).state)
     for number in range(5):
-        with state.transaction():
+        with state.transaction("released"):
             state.audit("released", number=number)
     state.close()
 
@@ -293,7 +254,7 @@ def test_a_hub_s_log_is_verified_too(
 ) -> None:
     journal = Journal(HubHome(laid.hub).engine())
     for number in range(3):
-        with journal.transaction() as connection:
+        with journal.transaction("submitted") as connection:
             journal.add(connection, "r", "asked", number=number)
     run("audit", "verify", laid.hub)
     database = sqlite3.connect(laid.hub / read_settings(HubSettings, laid.hub / "hub.toml").database.removeprefix("sqlite:///"))
@@ -310,8 +271,6 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 ) -> None:
     leeds = laid.nodes["leeds"]
     init = ["--site", "x", "--organisation", "X", "--network", "n", "--hub-key", laid.researcher]
-    granted = ["node", "permit", "grant", leeds, "--key", laid.custodian, "--project", "P", "--title", "T", "--yes"]
-    granted += ["--dataset", "t", "--purpose", "x"]
     (tmp_path / "bad.json").write_text("{}")
     for arguments, words in (
         (["node", "init", leeds, *init, "--hub", "https://h.example"], "There is a node at"),
@@ -323,9 +282,6 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         (["node", "custodian", leeds, "--key", "no key", "--name", "A"], "civicgrid: Expected"),
         (["node", "card", tmp_path / "nowhere"], "Run the matching init first"),
         (["node", "permit", "revoke", leeds, "ab"], "Expected the id of one permit; 0 begin"),
-        ([*granted, "--person", "Ada", "--method", "count"], "Expected each person as NAME=PUBLIC-KEY"),
-        ([*granted, "--person", "Ada=k", "--method", "count"], "civicgrid: Expected"),
-        ([*granted, "--person", "Ada=k", "--method", "ols"], "There is no method ols. There is: count"),
         (["study", "explain", tmp_path / "none.json"], "cannot be read (No such file"),
         (["study", "explain", tmp_path / "bad.json"], "not a valid Plan"),
         (["simulate", plan, "--site", "leeds"], "Expected each site as NAME=FILE"),
@@ -336,23 +292,27 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         assert words in said.err, (arguments, said)
 
 
+def test_an_epoch_is_ended_once_and_written_down(
+    laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(laid.nodes["leeds"])
+    state = State(home.state, home.seal())
+    with state.transaction("epoch"):
+        state.epochs.enter("trial", "a snapshot", lambda: BitMap([1, 2, 3]), 0.0, days=7, fewest=10)
+    state.close()
+    assert "The epoch of trial has ended" in run("node", "epoch", home.path, "trial", "--yes")
+    assert "so no epoch runs" in fails(monkeypatch, capsys, "node", "epoch", home.path, "other", "--yes").err
+    state = State(home.state)
+    assert [(line.action, line.details) for line in state.log() if line] == [("epoch.ended", {"dataset": "trial"})]
+    state.close()
+
+
 def test_a_custodian_s_name_cannot_bring_a_key_of_its_own(laid: Laid) -> None:
     folder = laid.nodes["leeds"]
     before = Home(folder).custodians()
     other = SigningKey.generate().public
     run("node", "custodian", folder, "--key", other, "--name", f"Cass\n{SigningKey.generate().public}")
     assert Home(folder).custodians() == (*before, other)
-
-
-def test_a_permit_signed_by_another_key_is_not_kept(
-    laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run("key", "create", tmp_path / "eve.key")
-    arguments = ["node", "permit", "grant", laid.nodes["leeds"], "--key", tmp_path / "eve.key", "--project", "P", "--yes"]
-    arguments += ["--title", "T", "--person", f"Eve={laid.researcher}", "--dataset", "t", "--method", "count"]
-    arguments += ["--purpose", "x"]
-    assert "valid signature" in fails(monkeypatch, capsys, *arguments).err
-    assert Home(laid.nodes["leeds"]).permits() == []
 
 
 def test_the_policy_that_a_node_is_laid_out_with_is_the_default_one(laid: Laid) -> None:

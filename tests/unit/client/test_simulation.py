@@ -149,6 +149,7 @@ def test_progress_is_told(grid: Simulation) -> None:
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 EVERY: dict[str, tuple[Any, ...]] = {
+    "discover": (cg.Discover(),),
     "count": (cg.Count(),),
     "describe": (
         cg.Describe(columns=["age", "sex"]),
@@ -206,6 +207,7 @@ def test_a_method_that_means_something_else_says_so(wide: Simulation, kind: str)
 
 
 CHANGED: dict[str, dict[str, Any]] = {
+    "discover": {},
     "count": {},
     "describe": {"variables": ("age",), "by": "ward"},
     "crosstab": {"rows": "band", "across": "band"},

@@ -20,6 +20,7 @@ THRESHOLDS = st.builds(
     interval=st.integers(0, 1000),
     rows_per_parameter=st.floats(0, 1000),
     residual_df=st.integers(0, 1000),
+    leverage=st.floats(0.01, 1),
     zeros=st.booleans(),
     digits=st.integers(0, 17),
     covariance=st.booleans(),
@@ -49,7 +50,9 @@ def test_the_floor_itself_may_be_loaded(policy: Path) -> None:
         ("interval = 2", "interval at least 3"),
         ("rows_per_parameter = 1.9", "rows_per_parameter at least 2"),
         ("residual_df = 0", "residual_df at least 1"),
+        ("leverage = 0.91", "leverage at most 0.9"),
         ("digits = 0", "digits at least 1"),
+        ("residual_df = 0\nleverage = 1.0\ndigits = 0", "residual_df at least 1, leverage at most 0.9, digits at least 1"),
     ],
 )
 def test_a_policy_below_the_floor_is_not_loaded(policy: Path, line: str, words: str) -> None:
@@ -112,6 +115,7 @@ def test_the_stricter_is_as_strict_as_each(a: Thresholds, b: Thresholds) -> None
         assert both.min_cell >= one.min_cell
         assert both.interval >= one.interval
         assert both.residual_df >= one.residual_df
+        assert both.leverage <= one.leverage
         assert both.rows_per_parameter >= one.rows_per_parameter
         assert both.round_to % one.round_to == 0 or both.round_to == COARSEST
         assert not one.digits or 0 < both.digits <= one.digits

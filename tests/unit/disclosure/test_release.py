@@ -68,7 +68,7 @@ def three(draw: st.DrawFn) -> list[Share]:
             elif kind == "sums":
                 share.append(Sums(name, numbers, counts, sizes, dimension(n)))
             else:
-                share.append(ModelSums(name, numbers[0], sizes, 100, 1, lambda: whole(50)))
+                share.append(ModelSums(name, numbers[0], sizes, 100, 1, lambda: whole(50), 1.0, 0.0, lambda enough: 0.1))
         shares.append(tuple(share))
     return shares
 
@@ -118,7 +118,7 @@ def test_an_open_share_hides_and_rounds_what_a_masked_one_sends_exactly() -> Non
 
 def test_a_small_open_part_that_cannot_be_hidden_in_part_withholds_the_share() -> None:
     few = Sums("sums", np.ones((1, 1)), whole(9), whole(0), dimension(1))
-    thin = ModelSums("pass", np.ones(2), whole(0, 0), 60, 7, lambda: whole(60))
+    thin = ModelSums("pass", np.ones(2), whole(0, 0), 60, 7, lambda: whole(60), 1.0, 0.0, lambda enough: 0.1)
     for share in ((few,), (thin,), (Counts("people", whole(9), (dimension(1),)),)):
         with pytest.raises(Withheld) as refused:
             opened(share)

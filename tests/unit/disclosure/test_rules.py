@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import LinearConstraint, milp
 
+from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.release import Terms, release
 from civicgrid.disclosure.rules import (
     UNKNOWN,
     hide,
@@ -17,10 +19,11 @@ from civicgrid.disclosure.rules import (
     open_model,
     open_sums,
     round_counts,
+    singles_out,
     stands_alone,
     with_margins,
 )
-from civicgrid.disclosure.shapes import Counts, Dimension, Histogram, ModelSums, Sums
+from civicgrid.disclosure.shapes import Counts, Dimension, Histogram, ModelSums, Part, Sums
 from civicgrid.disclosure.thresholds import Thresholds
 
 SHIPPED = Thresholds()
@@ -207,8 +210,12 @@ def test_sums_leave_open_only_where_enough_people_stand_behind_each() -> None:
     assert open_sums(sums(10, 9), OPEN) is not None
 
 
-def model(rows: int, parameters: int, *cells: int) -> ModelSums:
-    return ModelSums("m", np.ones(3), ints(0, 0, 0), rows, parameters, lambda: ints(*cells))
+def model(
+    rows: int, parameters: int, *cells: int, steepness: float = 1.0, share: float = 0.0, leverage: float = 0.1
+) -> ModelSums:
+    return ModelSums(
+        "m", np.ones(3), ints(0, 0, 0), rows, parameters, lambda: ints(*cells), steepness, share, lambda enough: leverage
+    )
 
 
 def test_a_model_leaves_open_only_with_enough_rows_and_no_small_cell() -> None:
@@ -216,6 +223,45 @@ def test_a_model_leaves_open_only_with_enough_rows_and_no_small_cell() -> None:
     assert open_model(model(99, 10, 50), SHIPPED) is None
     assert open_model(model(10, 1, 10), SHIPPED) is None
     assert open_model(model(100, 10, 50, 3), SHIPPED) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (model(100, 10, 3), None),
+        (model(99, 10), "too few people carry the sums"),
+        (model(0, 1), "too few people carry the sums"),
+        (model(100, 10, steepness=32.1), "a coefficient is beyond"),
+        (model(100, 10, share=0.51), "most of the outcome"),
+        (model(100, 10, leverage=0.51), "most of the leverage"),
+        (model(100, 10, steepness=32.0, share=0.5, leverage=0.5), None),
+        (Sums("s", np.ones((1, 1)), ints(60), ints(0), dimension(1), effective=9), "outweigh"),
+        (Sums("s", np.ones((1, 1)), ints(60), ints(0), dimension(1), effective=10), None),
+        (Sums("s", np.ones((1, 1)), ints(60), ints(0), dimension(1)), None),
+        (Counts("c", ints(3), (dimension(1),)), None),
+    ],
+)
+def test_what_singles_a_person_out_leaves_under_no_mask(part: Part, words: str | None) -> None:
+    found = singles_out(part, SHIPPED)
+    assert found is words if words is None else found is not None and words in found
+    assert singles_out(part, OPEN) is None
+    terms = Terms(SHIPPED, False, 3, lambda limbs: limbs)
+    if words is None:
+        release((part,), terms)
+    else:
+        assert not stands_alone(part, SHIPPED)
+        assert stands_alone(part, OPEN)
+        with pytest.raises(Withheld) as refused:
+            release((part,), terms)
+        assert refused.value.code is Code.DISCLOSURE
+
+
+def test_the_leverage_is_worked_out_only_where_the_rule_stands() -> None:
+    def asked(enough: float) -> float:
+        raise AssertionError
+
+    part = ModelSums("m", np.ones(1), ints(0), 100, 1, lambda: ints(50), 1.0, 0.0, asked)
+    assert singles_out(part, OPEN) is None
 
 
 def test_the_open_thresholds_let_everything_pass_exactly() -> None:

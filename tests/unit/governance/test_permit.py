@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import civicgrid as cg
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import CivicGridError, PlanError, TrustError
-from civicgrid.governance.permit import PERMIT, Permit, Person, read_permit
+from civicgrid.governance.permit import PERMIT, Permit, Person, Revocation, read_permit, read_revocation
 from civicgrid.methods.plan import Plan, bind
-from civicgrid.query.types import INT, Schema
+from civicgrid.query.types import DATE, INT, Schema
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import SigningKey
 
@@ -140,6 +140,9 @@ CHANGES: dict[str, Any] = {
     "valid_from": "2026-01-02T00:00:00+00:00",
     "valid_until": "2028-01-01T00:00:00+00:00",
     "plans": ("ab" * 32,),
+    "templates": ("cd" * 32,),
+    "template_days": 7,
+    "custodians": 2,
     "pooled_threshold": True,
     "thresholds": Thresholds(min_cell=20),
 }
@@ -151,11 +154,102 @@ def test_every_clause_is_tried_here() -> None:
 
 @pytest.mark.parametrize("clause", CHANGES)
 def test_a_clause_that_changes_changes_the_words_that_a_custodian_signs(clause: str) -> None:
-    assert permit(**{clause: CHANGES[clause]}).explain() != permit().explain()
+    beside: dict[str, Any] = {"templates": ("ef" * 32,)} if clause == "template_days" else {}
+    assert permit(**beside | {clause: CHANGES[clause]}).explain() != permit(**beside).explain()
 
 
 def test_the_words_tell_two_people_of_one_name_apart() -> None:
     assert permit(people=(Person(name="Ada", key="other"),)).explain() != permit().explain()
+
+
+def test_a_permit_of_an_earlier_version_keeps_its_digest() -> None:
+    """What is not said is not written, so that a clause added later changes no permit that stands."""
+    assert set(permit().to_data()) == {
+        "kind", "network", "site", "project", "title", "people", "datasets", "columns", "methods", "purpose", "valid_from",
+        "valid_until",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["To know.\nAny plan within these limits.", "a”. Methods: “glm", "a\u202eb", "\0"])
+def test_free_text_stays_in_its_quotation_marks_on_its_line(text: str) -> None:
+    plain = permit().explain().splitlines()
+    for clause in ("project", "title", "purpose"):
+        lines = permit(**{clause: text}).explain().splitlines()
+        assert len(lines) == len(plain)
+        assert all(line.isprintable() for line in lines)
+        assert len({permit(**{clause: other}).explain() for other in (text, "\n", "\\u000a", "u000a")}) == 4
+
+
+# --- signatures ------------------------------------------------------------------------------------------------------
+
+BOTH = [CUSTODIAN.public, OTHER.public]
+
+
+@pytest.mark.parametrize(("asked", "policy"), [(2, 1), (1, 2), (2, 2)])
+def test_the_permit_or_the_policy_may_ask_for_two_custodians(asked: int, policy: int) -> None:
+    given = permit(custodians=asked)
+    assert read_permit(given.signed(CUSTODIAN, OTHER), BOTH, policy) == given
+    assert read_permit(given.signed(CUSTODIAN).joined(given.signed(OTHER)), BOTH, policy) == given
+    stranger = SigningKey.generate()
+    for few in (given.signed(CUSTODIAN), given.signed(CUSTODIAN, CUSTODIAN), given.signed(CUSTODIAN, stranger)):
+        with pytest.raises(TrustError, match="2 valid signature"):
+            read_permit(few, BOTH, policy)
+
+
+def test_one_custodian_revokes_and_nobody_else() -> None:
+    made = Revocation(network="n", site="york", permit=permit().digest(), time=FROM.isoformat(), reason="It is over.")
+    assert read_revocation(made.signed(OTHER), BOTH) == made
+    assert "1 January 2026, 00:00:00 UTC. Reason: “It is over.”" in made.explain()
+    with pytest.raises(TrustError):
+        read_revocation(made.signed(SigningKey.generate()), BOTH)
+    with pytest.raises(TrustError, match=r"permit\+json"):
+        read_permit(made.signed(OTHER), BOTH)
+
+
+# --- standing studies ------------------------------------------------------------------------------------------------
+
+
+def standing(day: dt.date, after: int = 3) -> Plan:
+    trial = cg.dataset("trial", Schema.of({"age": INT, "entry": DATE}))
+    cohort = cg.cohort((trial["entry"] <= cg.run_date(day)) & (trial["age"] > after))
+    return bind(cohort, {"people": cg.Count()}, {})
+
+
+TODAY = dt.date(2026, 6, 1)
+
+
+@pytest.mark.parametrize(("age", "days", "allowed"), [
+    (0, 31, True), (31, 31, True), (32, 31, False), (-1, 31, False), (0, 0, True), (1, 0, False), (366, 366, True),
+])
+def test_a_standing_study_is_for_today_or_a_few_days_before(age: int, days: int, allowed: bool) -> None:
+    now = dt.datetime.combine(TODAY, dt.time(12), dt.UTC)
+    given = permit(columns=("*",), templates=(standing(dt.date(2020, 1, 1)).template,), template_days=days)
+    plan = standing(TODAY - dt.timedelta(days=age))
+    if allowed:
+        check(given, plan=plan, now=now)
+    else:
+        with pytest.raises(TrustError, match="not for a day that the permit allows"):
+            check(given, plan=plan, now=now)
+
+
+def test_the_day_of_a_task_is_counted_in_utc() -> None:
+    given = permit(columns=("*",), templates=(standing(TODAY).template,))
+    sydney = dt.timezone(dt.timedelta(hours=10))
+    early = dt.datetime.combine(TODAY, dt.time(9), sydney)
+    with pytest.raises(TrustError, match="not for a day"):
+        check(given, plan=standing(TODAY), now=early)
+    check(given, plan=standing(TODAY), now=early + dt.timedelta(hours=1))
+
+
+def test_another_plan_than_the_template_is_refused() -> None:
+    now = dt.datetime.combine(TODAY, dt.time(12), dt.UTC)
+    given = permit(columns=("*",), templates=(standing(TODAY).template,))
+    for other in (standing(TODAY, after=4), plan()):
+        with pytest.raises(TrustError, match="not one of those on the permit"):
+            check(given, plan=other, now=now)
+    listed = given.model_copy(update={"plans": (plan().identity,)})
+    check(listed, plan=plan(), now=now)
+    check(listed, plan=standing(TODAY), now=now)
 
 
 @pytest.mark.parametrize("rule", Thresholds.model_fields)

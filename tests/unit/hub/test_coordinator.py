@@ -13,11 +13,12 @@ import civicgrid as cg
 from civicgrid.disclosure.codes import Code
 from civicgrid.hub.coordinator import Answer, Dispatch, conduct
 from civicgrid.methods.plan import Plan
-from civicgrid.wire import Refused, Round, Shared, SignedTask, StudyRequest, StudyResult
+from civicgrid.wire import Member, Refused, Round, Shared, SignedTask, StudyRequest, StudyResult
 from unit.node.sites import World, frame
 
 SITES = ("a", "b", "c", "d")
 TRIAL = cg.dataset("trial")
+AWAY = Member(site="offline-site", organisation="away", signing="none", exchange="none")
 Script = Mapping[tuple[str, int], Any]
 """What a site does instead of answering its n-th round or proposal: None is silence, a Code is a refusal, bytes a share."""
 
@@ -40,7 +41,7 @@ class Talk:
             self.request.signed(at.person),
             self.request.digest(),
             {site: at.member(site) for site in sites},
-            ("offline-site",),
+            (AWAY,),
             at.trust[sites[0]].own_policy.thresholds,
         )
 
@@ -231,7 +232,7 @@ def test_the_same_replies_give_the_same_dispatches_to_the_byte() -> None:
         first.request.signed(at.person),
         first.request.digest(),
         {site: at.member(site) for site in SITES},
-        ("offline-site",),
+        (AWAY,),
         at.trust["a"].own_policy.thresholds,
     )
     sent = next(again)

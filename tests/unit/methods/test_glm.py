@@ -705,7 +705,7 @@ def test_a_site_counts_the_people_that_its_weights_leave() -> None:
     frame = simulated(seed=66)
     method = GLM(outcome="cost", predictors=["age"], family="gaussian", weights="weight")
     kish = frame.weight.sum() ** 2 / (frame.weight**2).sum()
-    assert pass_at_zero(method, frame).rows == int(kish)
+    assert pass_at_zero(method, frame).rows == round(kish)
     frame.loc[17, "weight"] = 1e9
     assert pass_at_zero(method, frame).rows == 1
 

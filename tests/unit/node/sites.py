@@ -27,6 +27,7 @@ from civicgrid.node.site import Identity, Site
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import ExchangeKey, SigningKey
+from civicgrid.trust.seal import Seal
 from civicgrid.wire import (
     Accepted,
     Frame,
@@ -127,6 +128,7 @@ class World:
         self.sites: dict[str, Site] = {}
         self.trust: dict[str, Trust] = {}
         self.stores: dict[str, Store] = {}
+        self.seals: dict[str, Seal] = {}
         self.states = states
         for name, frame in frames.items():
             store = stored(frame, self.dictionary)
@@ -141,7 +143,8 @@ class World:
             trust.own_permits = [self.permit(name, pooled_threshold=pooled)]
 
     def _site(self, name: str, identity: Identity) -> Site:
-        state = State(None if self.states is None else self.states / f"{name}.sqlite")
+        seal = self.seals.setdefault(name, Seal.generate())
+        state = State(None if self.states is None else self.states / f"{name}.sqlite", seal)
         return Site(identity, self.trust[name], Stored(self.stores[name], CACHE), state, lambda: self.moment)
 
     def reopen(self, name: str) -> None:
@@ -173,8 +176,8 @@ class World:
             "valid_from": (NOON - dt.timedelta(days=1)).isoformat(),
             "valid_until": (NOON + dt.timedelta(days=1)).isoformat(),
         }
-        envelope = Permit(**fields | changes).signed(self.custodian)
-        return envelope.digest(), read_permit(envelope, [self.custodian.public])
+        permit = Permit(**fields | changes)
+        return permit.digest(), read_permit(permit.signed(self.custodian), [self.custodian.public])
 
     def plan(self, *methods: Method, title: str = "") -> Plan:
         """A plan of these methods, each on its own name, over the source of the first."""
@@ -253,9 +256,14 @@ class World:
     ) -> StudyResult:
         """The whole conversation of an honest hub. `lose` says which site does not answer which dispatch."""
         request = self.request(plan)
-        members = {site: self.member(site) for site in sorted(sites or self.sites)}
+        members = {site: self.member(site) for site in sorted(sites or self.sites) if site not in offline}
         talk = conduct(
-            request, request.signed(self.person), request.digest(), members, tuple(offline), published or Thresholds()
+            request,
+            request.signed(self.person),
+            request.digest(),
+            members,
+            tuple(self.member(site) for site in offline),
+            published or Thresholds(),
         )
         try:
             dispatch = next(talk)

@@ -341,13 +341,16 @@ def test_what_was_refused_for_what_the_data_hold_stays_refused_in_the_run(tmp_pa
     assert code(at.tell("york", at.round(enrolled, ask))[0]) is Code.FAILED
 
 
-def test_masks_within_groups_are_refused(why: Why) -> None:
+def test_masks_within_groups_need_enough_organisations_in_each(why: Why) -> None:
     names = tuple("abcdef")
-    at = World({name: frame(60) for name in names})
+    at = World({name: frame(60) for name in names}, organisations={"d": "one", "e": "one", "f": "two"})
     request = at.request(at.plan(count()))
     roster = at.roster(request, names, groups=(("a", "b", "c"), ("d", "e", "f")))
-    assert code(at.tell("a", at.prepare(request, roster))[0]) is Code.ROSTER
-    assert "masks within groups" in why()
+    assert roster.mode == "open", "a roster with such a group masks nothing"
+    roster = at.roster(request, names, groups=(("a", "b", "d"), ("c", "e", "f")))
+    assert code(at.tell("a", at.prepare(request, roster))[0]) is None
+    at.trust["a"].own_policy = cg.Policy(organisations=4)
+    assert code(at.tell("a", at.prepare(at.request(request.plan), roster))[0]) is Code.ROSTER
 
 
 # --- the same task, the same bytes -----------------------------------------------------------------------------------

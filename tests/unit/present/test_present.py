@@ -42,6 +42,7 @@ def answer() -> Iterator[Answer]:
         cg.study(
             cg.dataset("data"),
             title="All methods",
+            discover=cg.Discover(),
             count=cg.Count(),
             describe=cg.Describe(columns=["age", "ward"], by="sex"),
             crosstab=cg.Crosstab(rows="ward", columns="died"),

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Dimension, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.describe.layout import ALL, MISSING, Layout
-from civicgrid.methods.describe.site import refine, survey
+from civicgrid.methods.describe.site import refine, row_sets, survey
 from civicgrid.methods.describe.summary import summarise
 from civicgrid.methods.describe.tables import tables
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
@@ -102,6 +103,9 @@ class Describe(Method):
         if ask.step == "refine":
             return refine(layout, table, ask)
         raise PlanError(f"A description has the rounds survey and refine; {ask.step!r} came. Update the node.")
+
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        return row_sets(self._layout(table.schema), table)
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         layout = self._layout(schema)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, Part, Share, Sums
 from civicgrid.errors import PlanError
 from civicgrid.methods.bounds import all_within, middle, reach, smallest_size, within
 from civicgrid.methods.describe.layout import Layout, counts_name, histogram_name
 from civicgrid.methods.describe.quantiles import FARTHEST, MAX_EDGES, closest
 from civicgrid.methods.method import Array, Ask, blocks
+from civicgrid.methods.row_sets import bitmap, cells
 from civicgrid.query.table import Table
 from civicgrid.query.types import ColumnType
 
@@ -85,6 +88,57 @@ def refine(layout: Layout, table: Table, ask: Ask) -> Share:
         exponents = np.stack([sizes // 2, sizes], axis=1).reshape(-1).astype(np.int64)
         parts.append(Sums("squares", squares, np.repeat(people, 2, axis=1), exponents, layout.groups))
     return (*parts, *histograms.parts())
+
+
+def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
+    """For each variable the people with a value and a group, and those of each group and level among them, and of each
+    level in all groups; and each group altogether.
+    """
+    groups, first = len(layout.groups.levels), 0
+    grouped: list[Array] = []
+    nobody = np.zeros(0, dtype=np.intp)
+    known: dict[str, list[tuple[Array, Array]]] = {name: [(nobody, nobody)] for name in layout.variables}
+    for arrays in blocks(table, layout.columns):
+        people = len(arrays[0])
+        group = np.zeros(people, dtype=np.intp) if layout.by is None else _codes(arrays[-1], groups, number=False)
+        grouped.append(group)
+        for name, array in _described(layout, arrays[: len(layout.variables)]).items():
+            levels = len(layout.levels(name)) - 1
+            code = _codes(array, levels, layout.schema[name].numeric)
+            there = np.flatnonzero((code < levels) & (group < groups))
+            known[name].append((first + there, group[there] * levels + code[there]))
+        first += people
+    numbers = table.numbers
+    sets: list[RowSet] = []
+    own = () if layout.by is None else (layout.by,)
+    if layout.by is not None:
+        group = np.concatenate([nobody, *grouped])
+        sets.append(RowSet(bitmap(numbers[group < groups]), frozenset(own), role="whole"))
+        sets += cells(numbers, group, groups + 1, lambda code: ((layout.by or "", code),))
+    for name, found in known.items():
+        places, codes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        held = numbers if len(places) == len(numbers) else numbers[places]
+        sets.append(RowSet(bitmap(held), frozenset((name, *own)), role="whole"))
+        levels = len(layout.levels(name)) - 1
+        sets += cells(held, codes, groups * levels, _names(layout, name, levels))
+        if layout.by is not None and not layout.schema[name].numeric:
+            sets += cells(held, codes % levels, levels, partial(_level, name))
+    return tuple(sets)
+
+
+def _level(variable: str, code: int) -> tuple[tuple[str, int], ...]:
+    return ((variable, code),)
+
+
+def _names(layout: Layout, variable: str, levels: int) -> Callable[[int], tuple[tuple[str, int], ...]]:
+    """What a code of a group and a level stands for; a number has no levels to name."""
+
+    def named(code: int) -> tuple[tuple[str, int], ...]:
+        group, level = divmod(code, levels)
+        own = () if layout.schema[variable].numeric else ((variable, level),)
+        return own if layout.by is None else ((layout.by, group), *own)
+
+    return named
 
 
 def _by_group(layout: Layout, table: Table) -> Iterator[tuple[Mapping[str, Array], Array, int]]:

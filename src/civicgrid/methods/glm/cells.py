@@ -12,6 +12,7 @@ import numpy as np
 from civicgrid.disclosure.shapes import Combined, Counts, Dimension, IntArray
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.people import Array, People
+from civicgrid.methods.row_sets import Coding, by_levels
 from civicgrid.query.table import Table
 
 OUTCOME = Dimension("outcome", ("no", "yes"))
@@ -54,14 +55,16 @@ class Cells:
             self._count("outcome", outcome)
         for names in design.factor_sets():
             self._count(table_name(names), [*(people.arrays[name] for name in names), *outcome])
+        with_event = 0 if event is None else int(np.count_nonzero(event))
         for name in self.numbers:
             there = people.arrays[name] != 0.0
+            count = int(np.count_nonzero(there))
             counts = self.parts[nonzero_name(name)][1]
             if event is None:
-                counts += np.count_nonzero(there)
+                counts += count
             else:
-                events = np.count_nonzero(there & event)
-                counts += (np.count_nonzero(there) - events, events)
+                events = with_event if count == people.count else int(np.count_nonzero(there & event))
+                counts += (count - events, events)
 
     def _count(self, name: str, codes: list[Array]) -> None:
         _, counts = self.parts[name]
@@ -71,6 +74,25 @@ class Cells:
     def counts(self) -> list[Counts]:
         """As parts of a share."""
         return [Counts(name, counts, dimensions) for name, (dimensions, counts) in self.parts.items()]
+
+
+def codings(model: Model) -> list[Coding]:
+    """The groups of the terms as the release ledger keeps them: joint levels of categories, by outcome if that is yes or
+    no, and each category by itself.
+    """
+    factors = model.design.factors
+    names = dict.fromkeys([*model.design.factor_sets(), *((name,) for name in factors)])
+    found = [by_levels(those, [len(factors[name]) for name in those]) for those in names]
+    if not model.family.binary:
+        return found
+
+    outcome = Coding((model.outcome,), (2,), lambda people: np.asarray(model.response(people) == 1.0, dtype=np.intp))
+
+    def crossed(coding: Coding) -> Coding:
+        names, shape = (*coding.names, *outcome.names), (*coding.shape, 2)
+        return Coding(names, shape, lambda people: 2 * coding.code(people) + outcome.code(people))
+
+    return [outcome, *found, *(crossed(coding) for coding in found)]
 
 
 def table_name(names: tuple[str, ...]) -> str:

@@ -1,8 +1,9 @@
 """The coordinator's half of a regression: Newton's method on the summed score and information of all sites.
 
 With a canonical link Newton's method is iteratively reweighted least squares (McCullagh and Nelder 1989,
-section 2.5). A step that does not lower the deviance is halved. What has no finite or no unique answer
-ends in a `FitError` that says which columns are behind it.
+section 2.5). From the second pass on, a step also follows the bend of the score along the step before (`bend`). A step
+that does not lower the deviance is halved. What has no finite or no unique answer ends in a `FitError` that
+says which columns are behind it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from civicgrid.disclosure.rules import STEEPEST
 from civicgrid.disclosure.shapes import Combined, FloatArray, Received
 from civicgrid.errors import FitError
+from civicgrid.methods.glm.bend import Bend
 from civicgrid.methods.glm.design import INTERCEPT
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.survey import Survey
@@ -23,10 +26,11 @@ from civicgrid.methods.method import Ask
 
 MAX_PASSES = 25
 TOLERANCE = 1e-10
-"""Newton stops once a step has been evaluated and the next is below this many standard errors in every coefficient: it
-is still taken.
+"""The fit stops once a step has been evaluated and the next is below this many standard errors in every coefficient, or
+is foreseen to change the information, relatively, by less than this (`bend.Bend.ahead`): it is still taken.
 """
 
+_FIRST, _CHANGE = 0.25, 1.0
 _DEPENDENT = 1e-11
 _LARGE = 12.0
 
@@ -79,14 +83,24 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
     first = current = Pass.of(received["pass"], size)
     _check_rank(first.information, names)
     steps, passes = 0, 1
+    bend: Bend | None = None
     while True:
-        step, error = _newton_step(current, beta, names, survey)
+        step, covariance = _newton_step(current, beta, names, survey)
+        error = np.sqrt(np.diag(covariance))
         if steps and model.family.estimated_dispersion and current.deviance < survey.exact:
             raise FitError(_EXACT)
         if steps and float(np.max(np.abs(step) / error)) < TOLERANCE * _noise(model, survey, current):
             break
+        if bend is not None and bend.ahead(step) < TOLERANCE:
+            break
         if passes >= MAX_PASSES or (model.family.binary and current.deviance < survey.exact):
             raise _no_convergence(model, survey, beta, step)
+        if bend is not None:
+            step = bend.step(step, covariance)
+        if model.family.counts:
+            step = step * _careful(step, current, bend, survey.totals["outcome"])
+        if not model.family.estimated_dispersion and _runs_away(beta + step, survey):
+            raise _no_convergence(model, survey, beta + step, step)
         trial = Pass.of((yield survey.place(beta + step).ask())["pass"], size)
         passes += 1
         while not trial.deviance <= current.deviance + 1e-9 * (abs(current.deviance) + 1e-300):
@@ -95,6 +109,7 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
                 raise _no_convergence(model, survey, beta, step)
             trial = Pass.of((yield survey.place(beta + step).ask())["pass"], size)
             passes += 1
+        bend = Bend.between(current.score, current.information, trial.score, trial.information, step)
         beta, current, steps = beta + step, trial, steps + 1
     beta = beta + step
     raw = model.design.raw(survey.centres)
@@ -106,6 +121,20 @@ def newton(model: Model, survey: Survey, received: Combined) -> Rounds:
         null = first.deviance - float(first.score[0] ** 2 / first.information[0, 0])
     covariance = raw @ _inverse(current.information) @ raw.T
     return Fit(raw @ beta + shift, covariance, current.deviance, null, current.people, steps + 1)
+
+
+def _careful(step: FloatArray, current: Pass, bend: Bend | None, weight: float) -> float:
+    """How much of a step is taken where fitted means grow without end (at most all of it).
+
+    A step too far gives a few people far out nearly all of the weight; it would have to be taken back, and a site does
+    not answer there. So the first step moves fitted logarithms by a quarter in root mean square, as weighted by the
+    information (whose weights, being fitted means, then add up to the outcome: `weight`), and no later one is foreseen to
+    change the information more than twofold in any direction.
+    """
+    if bend is None:
+        moved = math.sqrt(float(step @ current.information @ step) / weight)
+        return min(1.0, _FIRST / moved) if moved > 0.0 else 1.0
+    return min(1.0, _CHANGE / found) if (found := bend.relative(step)) > 0.0 else 1.0
 
 
 def _inverse(information: FloatArray) -> FloatArray:
@@ -127,7 +156,7 @@ def _noise(model: Model, survey: Survey, current: Pass) -> float:
 
 
 def _newton_step(current: Pass, beta: FloatArray, names: tuple[str, ...], survey: Survey) -> tuple[FloatArray, FloatArray]:
-    """The next step and the standard errors (dispersion 1) that it is measured in."""
+    """The next step and the covariance (dispersion 1) that it is measured in."""
     scale = np.sqrt(np.diag(current.information))
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise _separated(_growing(beta, beta, names, survey))
@@ -135,7 +164,7 @@ def _newton_step(current: Pass, beta: FloatArray, names: tuple[str, ...], survey
         covariance = _inverse(current.information)
     except np.linalg.LinAlgError:
         raise _separated(_growing(beta, beta, names, survey)) from None
-    return covariance @ current.score, np.sqrt(np.diag(covariance))
+    return covariance @ current.score, covariance
 
 
 def _check_rank(information: FloatArray, names: tuple[str, ...]) -> None:
@@ -169,6 +198,13 @@ def _no_convergence(model: Model, survey: Survey, beta: FloatArray, step: FloatA
         f"predictors: "
         "one with a few very large values can cause it; take its logarithm, or leave it out."
     )
+
+
+def _runs_away(beta: FloatArray, survey: Survey) -> bool:
+    """Whether a coefficient other than the intercept is near what no site answers (`disclosure.rules.STEEPEST`)."""
+    sizes = np.ldexp(1.0, survey.model.design.sizes(survey.sizes).astype(np.intc))
+    apart = np.array([name != INTERCEPT for name in survey.model.design.names])
+    return bool((np.abs(beta) * sizes * apart > STEEPEST / 2).any())
 
 
 def _growing(beta: FloatArray, step: FloatArray, names: tuple[str, ...], survey: Survey) -> list[str]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 from scipy import special  # not scipy.stats: a node would spend three seconds on loading it
 
-from civicgrid.disclosure.rules import model_refusal
+from civicgrid.disclosure.row_sets import RowSet
+from civicgrid.disclosure.rules import model_refusal, people_needed
 from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
-from civicgrid.methods.glm.cells import shown_cells
+from civicgrid.methods.glm.cells import codings, shown_cells
 from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
-from civicgrid.methods.glm.fit import Fit, newton
+from civicgrid.methods.glm.fit import MAX_PASSES, Fit, newton
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.moments import effective_people, told_apart
 from civicgrid.methods.glm.site import one_pass, spread, survey
 from civicgrid.methods.glm.survey import Survey, survey_of, totals_of
 from civicgrid.methods.glm.terms import Term, as_terms
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
+from civicgrid.methods.row_sets import used_sets
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
 
@@ -62,6 +64,8 @@ class GLM(Method):
     Source: P. McCullagh and J.A. Nelder (1989), Generalized Linear Models, 2nd edition, Chapman and Hall,
     chapters 2-4.
     """
+
+    version: ClassVar[int] = 2
 
     kind: Literal["glm"] = "glm"
     outcome: str = Field(description="The column to explain.")
@@ -144,6 +148,24 @@ class GLM(Method):
             return one_pass(model, table, ask)
         raise PlanError(f"A regression has the rounds survey, spread and pass; {ask.step!r} came. Update the node.")
 
+    def row_sets(self, table: Table) -> tuple[RowSet, ...]:
+        model = self._model(table.schema)
+        return used_sets(table, model.people(table), model.columns, codings(model))
+
+    def enough(self, table: Table, thresholds: Thresholds) -> bool:
+        model, found = self._model(table.schema), 0
+        needed = people_needed(model.design.size, thresholds)
+        if table.rows < needed:
+            return False
+        for people in model.people(table):
+            found += people.count
+            if found >= needed:
+                break
+        return found >= needed
+
+    def most_rounds(self) -> int:
+        return 2 + MAX_PASSES  # the survey and the spread go before the passes
+
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         model = self._model(schema)
         received = yield Ask("survey")
@@ -201,6 +223,9 @@ class GLM(Method):
             notes.append("Not every site could show how many people it left out for missing values.")
         else:
             counts["people_dropped"] = surveyed.dropped
+        if surveyed.without:
+            sites = "one site" if surveyed.without == 1 else f"{surveyed.without} sites"
+            notes.append(f"At {sites} there was nobody, or too few people for the model: they are not in it.")
         one_sided = (
             (
                 "At one site or more the outcome is the same for everybody. The fit is that of all sites "

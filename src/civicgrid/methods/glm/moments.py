@@ -16,6 +16,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, Dimension, FloatArray, IntArray, Sums
 from civicgrid.methods.glm.model import Model
+from civicgrid.methods.method import BLOCK
 from civicgrid.methods.people import People
 
 NAME = "moments"
@@ -41,20 +42,25 @@ class Moments:
         self.exponents = np.append((np.asarray(sizes)[:, None] * powers + _ROOM).reshape(-1), 0).astype(np.int64)
         self.total = np.zeros((len(means), _SUMS))
         self.squares, self.people = 0.0, 0
+        self.away, self.square = (np.empty((len(means), BLOCK)) for _ in range(2))
 
     def count(self, people: People) -> None:
         """Add one block."""
         self.people += people.count
-        event = self.model.response(people) if self.model.family.binary else np.zeros(people.count)
-        for index, name in enumerate(self.model.measured):
-            away = people.arrays[name] - self.means[index]
-            square = away * away
-            self.total[index] += (
-                away.sum(), square.sum(), square @ away, square @ square, away @ event, event.sum(),
-            )  # fmt: skip
+        if self.model.measured:
+            self._add(people)
         weights = people.number(self.model.weights)
-        scaled = np.ones(people.count) if weights is None else weights * self.weight_scale
-        self.squares += float(scaled @ scaled)
+        self.squares += people.count if weights is None else float(weights @ weights) * self.weight_scale**2
+
+    def _add(self, people: People) -> None:
+        away, square = self.away[:, : people.count], self.square[:, : people.count]
+        for row, name in enumerate(self.model.measured):
+            np.subtract(people.arrays[name], self.means[row], out=away[row])
+        np.multiply(away, away, out=square)
+        event = self.model.response(people) if self.model.family.binary else np.zeros(people.count)
+        sums = away @ np.column_stack([np.ones(people.count), event])
+        powers = [square.sum(axis=1), np.vecdot(square, away), np.vecdot(square, square)]
+        self.total += np.column_stack([sums[:, 0], *powers, sums[:, 1], np.full(len(away), event.sum())])
 
     def part(self) -> Sums:
         """As a part of a share."""

@@ -7,6 +7,7 @@ at public coefficients. A table without people gives sums of nought.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,11 @@ from civicgrid.errors import PlanError
 from civicgrid.methods.bounds import smallest_size
 from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
+from civicgrid.methods.glm.influence import Influence
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.moments import Moments
 from civicgrid.methods.method import BLOCK, Ask
+from civicgrid.methods.people import People
 from civicgrid.query.table import Table
 
 ALL = Dimension("people", ("all",))
@@ -46,8 +49,9 @@ def survey(model: Model, table: Table) -> Share:
     """Round one."""
     cells = Cells(model)
     used = dropped = invalid = 0
-    totals, places = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2))
+    totals, places, squares = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2)), 0.0
     low, high = np.inf, -np.inf
+    middles, scratch = [(name, model.middle(name)) for name in model.measured], np.empty(BLOCK)
     for people in model.people(table):
         dropped += people.dropped
         invalid += people.invalid
@@ -56,40 +60,52 @@ def survey(model: Model, table: Table) -> Share:
         used += people.count
         y, offset, weights = model.response(people), people.number(model.offset), people.number(model.weights)
         low, high = min(low, float(y.min())), max(high, float(y.max()))
-        totals += _totals(model, y, offset, weights)
-        for index, name in enumerate(model.measured):
-            away = people.arrays[name] - model.middle(name)
-            places[index] += away.sum(), np.abs(away).sum()
+        exposure = _exposure(offset, weights)
+        totals += _totals(model, y, exposure, weights)
+        squares += 0.0 if exposure is None else float(exposure @ exposure)
+        for index, (name, middle) in enumerate(middles):
+            away = np.subtract(people.arrays[name], middle, out=scratch[: people.count]) if middle else people.arrays[name]
+            places[index] += away.sum(), np.abs(away, out=scratch[: people.count]).sum()
         cells.count(people)
     totals[TOTALS.index("unvarying")] = float(used > 0 and low >= high)
     sizes = [model.magnitude(name) for name in model.measured for _ in range(2)]
+    exposed = totals[TOTALS.index("exposure")]
+    effective = round(exposed**2 / squares) if squares > 0.0 else None
     return (
         _count("used", used),
         _count("dropped", dropped),
         _count("invalid", invalid),
-        _sums("totals", totals, used, TOTAL_SIZES),
+        _count("without", int(used == 0)),
+        _sums("totals", totals, used, TOTAL_SIZES, effective),
         _sums("places", places.ravel(), used, sizes),
         *cells.counts(),
     )
 
 
-def _totals(model: Model, y: FloatArray, offset: FloatArray | None, weights: FloatArray | None) -> FloatArray:
+def _exposure(offset: FloatArray | None, weights: FloatArray | None) -> FloatArray | None:
+    if offset is None:
+        return None
+    rate = np.exp(np.minimum(offset, 30.0))
+    return np.asarray(np.minimum(rate if weights is None else rate * weights, _LARGEST_EXPOSURE))
+
+
+def _totals(model: Model, y: FloatArray, exposure: FloatArray | None, weights: FloatArray | None) -> FloatArray:
     whole = np.ones(len(y)) if weights is None else weights
-    exposure = 0.0
-    if offset is not None:
-        exposure = float(np.minimum(whole * np.exp(np.minimum(offset, 30.0)), _LARGEST_EXPOSURE).sum())
     saturated = model.family.saturated(y, weights)
     # A linear regression starts at nought and needs no mean.
     outcome = 0.0 if model.family.estimated_dispersion else whole @ y
-    return np.array([len(y), whole.sum(), outcome, exposure, saturated, 0.0])
+    exposed = 0.0 if exposure is None else exposure.sum()
+    return np.array([len(y), whole.sum(), outcome, exposed, saturated, 0.0])
 
 
 def _count(name: str, value: int) -> Counts:
     return Counts(name, np.array(value, dtype=np.int64))
 
 
-def _sums(name: str, values: FloatArray, support: int, exponents: list[int]) -> Sums:
-    return Sums(name, values[None, :], np.array([support]), np.array(exponents, dtype=np.int64), ALL)
+def _sums(
+    name: str, values: FloatArray, support: int, exponents: list[int], effective: int | None = None
+) -> Sums:
+    return Sums(name, values[None, :], np.array([support]), np.array(exponents, dtype=np.int64), ALL, effective)
 
 
 def spread(model: Model, table: Table, ask: Ask) -> Share:
@@ -133,6 +149,16 @@ class Place:
             weight_size,
         )
 
+    def units(self, model: Model) -> FloatArray:
+        """What brings each design column to about 1."""
+        spread = dict(zip(model.measured, (int(s) for s in self.size), strict=True))
+        return np.ldexp(1.0, np.clip(-model.design.sizes(spread), -450, 450).astype(np.intc))
+
+    def key(self, model: Model) -> bytes:
+        """Names the design that these centres and sizes give, and the people that it is of."""
+        columns = repr((model.design.columns, model.columns, model.family.words)).encode()
+        return columns + self.centre.tobytes() + self.size.tobytes()
+
     def exponents(self, model: Model) -> IntArray:
         """The public size of each sum of a pass: score, upper triangle of the information, deviance,
         people.
@@ -159,40 +185,79 @@ def _room(factors: IntArray, there: int) -> IntArray:
     return np.asarray(np.clip(23 * factors - 52, there, 30) - there)
 
 
-def one_pass(model: Model, table: Table, ask: Ask) -> Share:
-    """Each further round: the sums that one Newton step needs, with the moments of the numbers where the Ask has means."""
-    place = Place.read(ask, model)
-    size = model.design.size
+@dataclass(frozen=True)
+class _Block:
+    """One block of people at the coefficients of a pass."""
+
+    people: People
+    design: FloatArray
+    y: FloatArray
+    eta: FloatArray
+    weights: FloatArray | None
+
+
+def _blocks(model: Model, table: Table, place: Place) -> Iterator[_Block]:
+    """Block after block, each valid until the next."""
     centre = dict(zip(model.measured, place.centre, strict=True))
-    moments = None
-    if "means" in ask.arrays:
-        moments = Moments(model, _read(ask, "means", len(model.measured)), place.size, place.weight_size)
     shift = centre[model.outcome] if model.family.estimated_dispersion else 0.0
     filler = Filler(model.design, centre, BLOCK)
-    scratch = np.empty((size, _PIECE))
-    weight = np.zeros(2)
-    score, information, deviance, used = np.zeros(size), np.zeros((size, size)), 0.0, 0
     for people in model.people(table):
         if not people.count:
             continue
-        used += people.count
-        if moments is not None:
-            moments.count(people)
         design = filler.fill([people.arrays[name] for name in model.design.sources], people.count)
         eta = place.beta @ design
         if (offset := people.number(model.offset)) is not None:
             eta += offset
         y = model.response(people) - shift if shift else model.response(people)
-        if (weights := people.number(model.weights)) is not None:
-            weight += weights.sum(), weights @ weights
-        residual, variance, part = model.family.working(y, eta, weights)
+        yield _Block(people, design, y, eta, people.number(model.weights))
+
+
+def one_pass(model: Model, table: Table, ask: Ask) -> Share:
+    """Each further round: the sums that one Newton step needs, with the moments of the numbers where the Ask has means."""
+    place = Place.read(ask, model)
+    size, family = model.design.size, model.family
+    moments = None
+    if "means" in ask.arrays:
+        moments = Moments(model, _read(ask, "means", len(model.measured)), place.size, place.weight_size)
+    influence = Influence.of(table, place.key(model), place.units(model), family.estimated_dispersion)
+    scratch = np.empty((size, _PIECE))
+    weight, outcome = np.zeros(2), np.zeros(2)
+    score, information, deviance, used = np.zeros(size), np.zeros((size, size)), 0.0, 0
+    for block in _blocks(model, table, place):
+        used += block.people.count
+        if moments is not None:
+            moments.count(block.people)
+        if block.weights is not None:
+            weight += block.weights.sum(), block.weights @ block.weights
+        if family.counts:
+            counts = block.y if block.weights is None else block.y * block.weights
+            outcome = np.array([outcome[0] + counts.sum(), max(outcome[1], counts.max())])
+        residual, variance, part = family.working(block.y, block.eta, block.weights)
         deviance += part
-        score += design @ residual
-        _add_information(information, design, variance, scratch)
+        influence.add(block.design, variance, block.y - block.eta if influence.linear else residual)
+        score += block.design @ residual
+        _add_information(information, block.design, variance, scratch)
+    extent = influence.measured(table, place.key(model))
+
+    def again() -> Iterator[tuple[FloatArray, FloatArray | None, FloatArray]]:
+        for block in _blocks(model, table, place):
+            residual, variance, _ = family.working(block.y, block.eta, block.weights)
+            yield block.design, variance, block.y - block.eta if influence.linear else residual
+
     values = np.concatenate([score, information[np.triu_indices(size)], [deviance, float(used)]])
-    # Weights leave fewer people in effect, and those are what the rules count.
-    rows = int(weight[0] ** 2 / weight[1]) if weight[1] > 0.0 else used
-    sums = ModelSums("pass", values, place.exponents(model), rows, size, evidence(model, table))
+    kish = round(weight[0] ** 2 / weight[1]) if weight[1] > 0.0 else used
+    sums = ModelSums(
+        "pass",
+        values,
+        place.exponents(model),
+        min(used, kish, influence.effective()),
+        size,
+        evidence(model, table),
+        influence.steepness(extent, place.beta),
+        # One event is a cell, and the rules on cells are for those; what one person has beyond it is theirs alone.
+        max(outcome[1] - 1.0, 0.0) / outcome[0] if outcome[0] > 0.0 else 0.0,
+        influence.leverage(extent, information, score, deviance, again),
+    )
     return (sums,) if moments is None else (sums, moments.part())
 
 

@@ -20,13 +20,14 @@ from civicgrid.methods.method import Ask
 @dataclass(frozen=True)
 class Survey:
     """The survey of all sites together. `means`, `centres` and `sizes` are by number; `cells` are those that every
-    site showed.
+    site showed. `without` is how many sites gave the sums of nobody, as far as they showed it.
     """
 
     model: Model
     totals: dict[str, float]
     used: int
     dropped: int | None
+    without: int
     cells: IntArray
     means: dict[str, float]
     centres: dict[str, float]
@@ -100,12 +101,13 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
         spreads = dict(zip(model.measured, (float(v) for v in away), strict=True))
     check_constant(model, centres, spreads)
     check_unit(model, spreads)
-    dropped = received["dropped"]
+    dropped, without = received["dropped"], received["without"]
     return Survey(
         model,
         totals,
         round(people),
         int(dropped.values) if dropped.complete else None,
+        int(without.values) if without.complete else 0,
         shown_cells(model, received),
         means,
         centres,

@@ -1,0 +1,181 @@
+"""`civicgrid custodian`: draft, read, sign and revoke permits, on a custodian's own machine and with files alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from civicgrid.canonical import describe
+from civicgrid.errors import ConfigError
+
+app = typer.Typer(help="Draft, read, sign and revoke permits, away from the node.", no_args_is_help=True)
+
+PermitFile = Annotated[Path, typer.Argument(help="A permit: a draft, or one that somebody has signed already.")]
+PlanFiles = Annotated[list[Path] | None, typer.Argument(help="The files of the plans that the permit lists.")]
+KeyFile = Annotated[Path, typer.Option(help="Your private key file.")]
+
+
+@app.command("draft")
+def draft(
+    out: Annotated[Path, typer.Argument(help="Where to write the draft.")],
+    network: Annotated[str, typer.Option(help="The network's name.")],
+    site: Annotated[str, typer.Option(help="The site's name.")],
+    project: Annotated[str, typer.Option(help="The project's id, such as P-7.")],
+    title: Annotated[str, typer.Option(help="The project's title.")],
+    person: Annotated[list[str], typer.Option(help="A researcher as NAME=PUBLIC-KEY; give it again for more.")],
+    purpose: Annotated[str, typer.Option(help="What for, in a sentence.")],
+    plan: Annotated[list[Path] | None, typer.Option(help="Allow this plan; give it again for more.")] = None,
+    template: Annotated[
+        list[Path] | None, typer.Option(help="Allow this plan as a standing study: again and again, each for its day.")
+    ] = None,
+    template_days: Annotated[
+        int, typer.Option(min=0, max=366, help="How many days old the day of a standing study may be.")
+    ] = 31,
+    dataset: Annotated[list[str] | None, typer.Option(help="A data set; without it, those of the plans.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="table.column, table.* or *; without it, what the plans read, or else *.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="A method; without it, those of the plans.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=36500, help="Valid for this many days from now.")] = 365,
+    custodians: Annotated[int, typer.Option(min=1, max=10, help="How many custodians must sign it.")] = 1,
+    pooled_threshold: Annotated[
+        bool, typer.Option(help="Let small numbers of the site count towards a masked total that is checked as a whole.")
+    ] = False,
+) -> None:
+    """Write the draft of a permit, no wider than its plans need unless you say so. It allows nothing until it is signed."""
+    from civicgrid.governance.files import read_plans, write_draft
+    from civicgrid.governance.permit import Permit, Person
+    from civicgrid.methods import METHODS
+    from civicgrid.trust.keys import signing_public
+
+    people = [entry.partition("=") for entry in person]
+    if not all(found for _, found, _ in people):
+        raise ConfigError("Expected each person as NAME=PUBLIC-KEY.")
+    for _, _, public in people:
+        signing_public(public)
+    plans, templates = read_plans(plan or []), read_plans(template or [])
+    undated = [path for path, one in zip(template or [], templates, strict=True) if one.template is None]
+    if undated:
+        raise ConfigError(f"The plan at {undated[0]} names no day of its run. Write it with cg.run_date, or use --plan.")
+    every = (*plans, *templates)
+    if not every and not (dataset and method):
+        raise ConfigError("Expected plans (--plan, --template), or what any plan may use: --dataset and --method.")
+    unknown = sorted(set(method or []) - set(METHODS))
+    if unknown:
+        raise ConfigError(f"There is no method {', '.join(unknown)}. There is: {', '.join(METHODS)}.")
+    used = {one.kind for each in every for one in each.methods.values()}
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    reads = sorted({read for each in every for read in each.reads}) if every else ["*"]
+    with _in_a_sentence():
+        permit = Permit(
+            network=network,
+            site=site,
+            project=project,
+            title=title,
+            people=tuple(Person(name=name, key=public) for name, _, public in people),
+            datasets=tuple(dataset or sorted({each.dataset for each in every})),
+            columns=tuple(column or reads),
+            methods=tuple(method or [kind for kind in METHODS if kind in used]),
+            purpose=purpose,
+            valid_from=now.isoformat(),
+            valid_until=(now + dt.timedelta(days=days)).isoformat(),
+            plans=tuple(each.identity for each in plans),
+            templates=tuple(str(each.template) for each in templates),
+            template_days=template_days,
+            custodians=custodians,
+            pooled_threshold=pooled_threshold,
+        )
+    write_draft(out, permit)
+    typer.echo(f"A draft is at {out}. It allows nothing until a custodian of {site} has signed it.")
+
+
+@app.command("review")
+def review(permit: PermitFile, plans: PlanFiles = None) -> None:
+    """Print a permit and its plans in plain English, and what deserves a second look. Nothing is signed."""
+    from civicgrid.governance.files import read_draft, read_plans
+    from civicgrid.governance.review import Review
+
+    read, _, signers = read_draft(permit)
+    typer.echo(Review(read, read_plans(plans or []), dt.datetime.now(dt.UTC)).words())
+    _say_signers(signers)
+
+
+@app.command("sign")
+def sign(
+    permit: PermitFile,
+    key: KeyFile,
+    plans: PlanFiles = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; without this, NAME.signed.json beside it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
+) -> None:
+    """Show what `review` shows, ask, and sign; a permit that is signed already gets your signature beside the others."""
+    from civicgrid.governance.files import read_draft, read_plans, write_signed
+    from civicgrid.governance.review import Review
+    from civicgrid.trust.keys import SigningKey, fingerprint
+
+    read, before, signers = read_draft(permit)
+    shown = Review(read, read_plans(plans or []), dt.datetime.now(dt.UTC))
+    typer.echo(shown.words())
+    _say_signers(signers)
+    if shown.unseen:
+        raise ConfigError("Nobody signs a plan unread. Give the file of each plan that the permit lists, after the permit.")
+    private = SigningKey.load(key)
+    if not yes and not typer.confirm(f"\nSign this permit with the key {fingerprint(private.public)}?"):
+        raise typer.Exit(1)
+    signed = read.signed(private) if before is None else before.joined(read.signed(private))
+    target = out or _beside(permit, "signed")
+    write_signed(target, signed, instead=before is not None and target == permit)
+    typer.echo(f"Signed: {target}. The site's engineer adds it with `civicgrid node permit add`.")
+
+
+@app.command("revoke")
+def revoke(
+    permit: PermitFile,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; without this, NAME.revoked.json beside it.")] = None,
+) -> None:
+    """Sign the end of a permit. Once the site has it, the permit counts no more, and can never be added again."""
+    from civicgrid.governance.files import read_draft, write_signed
+    from civicgrid.governance.permit import Revocation
+    from civicgrid.trust.keys import SigningKey
+
+    read, _, _ = read_draft(permit)
+    with _in_a_sentence():
+        revocation = Revocation(
+            network=read.network,
+            site=read.site,
+            permit=read.digest(),
+            time=dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
+            reason=reason,
+        )
+    target = out or _beside(permit, "revoked")
+    write_signed(target, revocation.signed(SigningKey.load(key)))
+    typer.echo(f"Signed: {target}. It ends permit {read.digest()[:12]} as soon as the site's engineer adds it.")
+
+
+def _beside(permit: Path, what: str) -> Path:
+    return permit.with_name(f"{permit.name.removesuffix('.json').removesuffix('.signed')}.{what}.json")
+
+
+def _say_signers(signers: Sequence[str]) -> None:
+    from civicgrid.trust.keys import fingerprint
+
+    if signers:
+        typer.echo("\nSigned already by the owners of these keys; whose they are, the site's own list says:")
+        for key in signers:
+            typer.echo(f"- {key} ({fingerprint(key)})")
+
+
+@contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigError(f"This cannot be signed: {describe(error)}. Change it.") from None

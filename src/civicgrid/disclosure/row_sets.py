@@ -1,0 +1,367 @@
+"""The people behind every answer: no answer is given whose people are nearly those of an earlier one.
+
+Two answers about people that differ by a few give, subtracted, an answer about those few: each passes the rules by
+itself. So a site keeps the set of people behind everything that it has released, and refuses what comes too near. A set
+is a bitmap of dense person numbers (`curation.persons`), encrypted at rest.
+
+Two sets are *near* when they differ by 1 to `within` people (the cell threshold less one). A near pair is a conflict when
+
+    both gave sums of the same columns over their people, whatever the answers, or
+    the number of people in one is news to the other's answer: neither answer holds the other's set itself, so that the
+    difference was never judged by the rules on small cells.
+
+A cohort of just the same people as an earlier cohort or cell, but made by other conditions, is refused like one of nearly
+the same: were it answered, whoever leaves one person out if a secret of theirs is true would read the secret from whether
+the site refuses.
+
+Of two cells a count matters only where one holds the other: small groups by different columns often differ by a few, and
+what the numbers differ by is then about nobody in particular.
+
+Sets of fewer people than a cell may hold count only as the people of a whole answer, and only where one holds the
+other: two different handfuls give nothing away by subtraction.
+
+What two sets leave over when one is taken from the other is known too, so *differences* of up to ten times as many people
+are kept like sets of their own: else four answers far apart (A, A without P, B, B without P and one more) give the one.
+
+At another load of the data in the same epoch the same people count as near as well, since their values may have changed.
+
+So that not every earlier set is opened, each has its size and its *profile* beside it: how many of its people fall
+into each of 64 classes. The profiles of two sets differ by no more than the sets do, so that what is skipped is not near.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from civicgrid.trust.seal import Seal
+
+SCHEMA = """
+create table if not exists row_sets (
+    id integer primary key, dataset text not null, epoch integer not null, snapshot text not null, digest text not null,
+    size integer not null, profile blob not null, people blob not null, unique (dataset, epoch, snapshot, digest));
+create table if not exists released_sets (
+    answer text not null, row_set integer not null references row_sets, columns text not null, role text not null,
+    definition text not null, primary key (answer, row_set, columns, role, definition));
+create index if not exists released_sets_row_set on released_sets (row_set);
+"""
+
+CLASSES = 64
+
+KEPT_APART = 10
+"""Differences of up to this many times `within` are kept."""
+
+Role = Literal["cohort", "whole", "cell", "difference", "rough"]
+WHOLE = ("cohort", "whole")
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """A set of people in an answer, and of which source columns the answer gives sums or counts by level over them.
+
+    They are everybody in a `cohort`; or all the people that an answer, or one of its variables, used (`whole`); or a cell
+    among others; or what a set of the first two kinds holds beyond another that was answered (`difference`). `definition`
+    names the conditions that a cohort or cell is made by; `levels` are those of a cell, as a method gives it: columns and
+    codes. The people of a cohort of which was only told roughly how many they are (`rough`) stand apart from all others.
+    """
+
+    people: BitMap
+    columns: frozenset[str] = frozenset()
+    role: Role = "cell"
+    definition: str = ""
+    levels: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        return len(self.people)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self.people.serialize()).hexdigest()
+
+    @cached_property
+    def profile(self) -> npt.NDArray[np.int32]:
+        numbers = np.array(self.people.to_array(), dtype=np.uint32)
+        return np.bincount(numbers & (CLASSES - 1), minlength=CLASSES).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Which data an answer is about: the data set, its snapshot, and the epoch that the snapshot falls into."""
+
+    dataset: str
+    snapshot: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer that is to be given: the name of the question (plan, analysis and snapshot) and its sets."""
+
+    name: str
+    sets: tuple[RowSet, ...]
+
+    @cached_property
+    def digests(self) -> frozenset[str]:
+        return frozenset(part.digest for part in self.sets)
+
+    def definitions(self, digest: str) -> set[str]:
+        """By which conditions the answer has this set of people."""
+        return {part.definition for part in self.sets if part.definition and part.digest == digest}
+
+
+@dataclass
+class _Index:
+    """Size and profile of every set of one epoch of one data set, in memory."""
+
+    ids: list[int] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
+    sizes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    profiles: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, CLASSES), np.int32))
+
+    def add(self, found: Sequence[tuple[int, int, npt.NDArray[np.int32]]]) -> None:
+        if not found:
+            return
+        ids, sizes, profiles = zip(*found, strict=True)
+        self.ids += ids
+        self.known.update(ids)
+        self.sizes = np.concatenate([self.sizes, np.array(sizes, dtype=np.int64)])
+        self.profiles = np.concatenate([self.profiles, np.stack(profiles)])
+
+    def near(self, part: RowSet, within: int) -> list[int]:
+        """The ids of the sets that may differ from this one by at most `within` people."""
+        places = np.flatnonzero(np.abs(self.sizes - part.size) <= within)
+        if len(places):
+            apart = np.abs(self.profiles[places] - part.profile).sum(axis=1)
+            places = places[apart <= within]
+        return [self.ids[place] for place in places]
+
+
+class RowSets:
+    """The sets behind a site's answers, in the node's own database. The caller's transaction commits what is entered.
+
+    `entered` counts the answers entered or forgotten: while it stands still, what was held against them still holds.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, seal: Seal) -> None:
+        self.connection, self.seal = connection, seal
+        connection.executescript(SCHEMA)
+        self.entered = 0
+        self._indices: dict[tuple[str, int], _Index] = {}
+
+    def conflict(self, load: Load, answers: Iterable[Answered], within: int) -> bool:
+        """Whether one of these answers comes too near to what was released in this epoch, to one before it among them,
+        or to itself.
+        """
+        if within < 1:
+            return False
+        given: list[Answered] = []
+        for stated in answers:
+            answer = self._with_differences(load, stated, given, within)
+            for part in answer.sets:
+                if part.role == "rough" or (part.role == "cell" and part.size <= within):
+                    continue
+                if self._clashes(load, answer, part, within):
+                    return True
+                if any(
+                    _clash(answer, part, other, mine, within)
+                    for other in (*given, answer)
+                    for mine in other.sets
+                ):
+                    return True
+            given.append(answer)
+        return False
+
+    def _clashes(self, load: Load, answer: Answered, part: RowSet, within: int) -> bool:
+        for number in self._index(load).near(part, within):
+            snapshot, people = self._opened(load, number)
+            stands = self.connection.execute(
+                "select answer, columns, role, definition from released_sets where row_set = ?", (number,)
+            ).fetchall()
+            for name, columns, role, definition in stands:
+                earlier = RowSet(people, _columns(columns), role, definition)
+                if _clash(answer, part, self._earlier(name), earlier, within, snapshot == load.snapshot):
+                    return True
+        return False
+
+    def _opened(self, load: Load, number: int) -> tuple[str, BitMap]:
+        """The snapshot and the people of one set."""
+        snapshot, digest, closed = self.connection.execute(
+            "select snapshot, digest, people from row_sets where id = ?", (number,)
+        ).fetchone()
+        return snapshot, BitMap.deserialize(self.seal.open(closed, _about(load, digest)))
+
+    def _earlier(self, answer: str) -> _Earlier:
+        return _Earlier(self.connection, answer)
+
+    def _with_differences(self, load: Load, answer: Answered, given: Sequence[Answered], within: int) -> Answered:
+        """The answer with what its sets and earlier ones leave over, taken one from the other."""
+        most, found = KEPT_APART * within, dict[str, RowSet]()
+        for part in answer.sets:
+            if part.role not in WHOLE:
+                continue
+            others = [mine for other in given for mine in other.sets if mine.role in WHOLE]
+            for number in self._index(load).near(part, most):
+                read = self.connection.execute(
+                    "select columns from released_sets where row_set = ? and role in ('cohort', 'whole')",
+                    (number,),
+                ).fetchall()
+                if read:
+                    columns = frozenset[str]().union(*(_columns(row[0]) for row in read))
+                    others.append(RowSet(self._opened(load, number)[1], columns, "whole"))
+            for other in others:
+                if not within < part.people.symmetric_difference_cardinality(other.people) <= most:
+                    continue
+                more, less = (part, other) if part.size >= other.size else (other, part)
+                if less.people.issubset(more.people):
+                    rest = RowSet(more.people - less.people, part.columns & other.columns, "difference")
+                    known = found.get(rest.digest, rest)
+                    found[rest.digest] = RowSet(rest.people, rest.columns | known.columns, "difference")
+        return Answered(answer.name, (*answer.sets, *found.values())) if found else answer
+
+    def enter(self, load: Load, answer: Answered, within: int) -> None:
+        """Write down the sets of an answer that is being released. The same question adds nothing."""
+        self.entered += 1
+        added = []
+        for part in self._with_differences(load, answer, (), within).sets:
+            if part.role == "cell" and part.size <= within:
+                continue
+            row = self.connection.execute(
+                "select id from row_sets where dataset = ? and epoch = ? and snapshot = ? and digest = ?",
+                (load.dataset, load.epoch, load.snapshot, part.digest),
+            ).fetchone()
+            if row is None:
+                about = _about(load, part.digest)
+                row = self.connection.execute(
+                    "insert into row_sets (dataset, epoch, snapshot, digest, size, profile, people) "
+                    "values (?, ?, ?, ?, ?, ?, ?) returning id",
+                    (
+                        load.dataset, load.epoch, load.snapshot, part.digest, part.size,
+                        self.seal.close(part.profile.tobytes(), "profile of " + about),
+                        self.seal.close(part.people.serialize(), about),
+                    ),
+                ).fetchone()  # fmt: skip
+                added.append((int(row[0]), part.size, part.profile))
+            self.connection.execute(
+                "insert or ignore into released_sets values (?, ?, ?, ?, ?)",
+                (answer.name, row[0], "\n".join(sorted(part.columns)), part.role, part.definition),
+            )
+        index = self._index(load)
+        index.add([entry for entry in added if entry[0] not in index.known])
+
+    def rough(self, load: Load, part: RowSet, within: int) -> int:
+        """How many other cohorts of just these people, or of nearly these, have been told of roughly in this epoch."""
+        found: set[tuple[str, str]] = set()
+        for number in self._index(load).near(part, within):
+            stands = self.connection.execute(
+                "select definition from released_sets where row_set = ? and role = 'rough'", (number,)
+            ).fetchall()
+            if stands:
+                people = self._opened(load, number)[1]
+                if part.people.symmetric_difference_cardinality(people) <= within:
+                    digest = hashlib.sha256(people.serialize()).hexdigest()
+                    found |= {(digest, str(definition)) for (definition,) in stands}
+        return len(found - {(part.digest, part.definition)})
+
+    def answers(self, load: Load, part: RowSet) -> set[str]:
+        """The questions that have been answered about just these people in this epoch."""
+        found = self.connection.execute(
+            "select distinct answer from released_sets join row_sets on id = row_set "
+            "where dataset = ? and epoch = ? and digest = ? and role = 'cohort'",
+            (load.dataset, load.epoch, part.digest),
+        )
+        return {str(row[0]) for row in found}
+
+    def forget(self) -> None:
+        """Drop what is held in memory: a transaction in which sets were entered has been rolled back."""
+        self.entered += 1
+        self._indices.clear()
+
+    def _index(self, load: Load) -> _Index:
+        key = (load.dataset, load.epoch)
+        if key not in self._indices:
+            index = _Index()
+            rows = self.connection.execute(
+                "select id, size, profile, digest, snapshot from row_sets where dataset = ? and epoch = ?", key
+            ).fetchall()
+            index.add(
+                [
+                    (int(number), int(size), np.frombuffer(self._profile(load, closed, digest, snapshot), np.int32))
+                    for number, size, closed, digest, snapshot in rows
+                ]
+            )
+            self._indices[key] = index
+        return self._indices[key]
+
+    def _profile(self, load: Load, closed: bytes, digest: str, snapshot: str) -> bytes:
+        return self.seal.open(closed, "profile of " + _about(load, digest))
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """An answer that was given before, of which is looked up what is asked for."""
+
+    connection: sqlite3.Connection
+    name: str
+
+    @cached_property
+    def digests(self) -> frozenset[str]:
+        return frozenset(digest for digest, _ in self._sets())
+
+    def definitions(self, digest: str) -> set[str]:
+        return {definition for found, definition in self._sets() if definition and found == digest}
+
+    def _sets(self) -> list[tuple[str, str]]:
+        return self.connection.execute(
+            "select digest, definition from row_sets join released_sets on id = row_set where answer = ?", (self.name,)
+        ).fetchall()
+
+
+def _clash(
+    answer: Answered,
+    part: RowSet,
+    other: Answered | _Earlier,
+    earlier: RowSet,
+    within: int,
+    same_load: bool = True,
+) -> bool:
+    """Whether a set of this answer comes too near to a set that stands in the other."""
+    if earlier.role == "rough":
+        return False
+    if abs(part.size - earlier.size) > within:
+        return False
+    apart = part.people.symmetric_difference_cardinality(earlier.people)
+    if apart > within:
+        return False
+    if apart == 0 and same_load:
+        if "cohort" not in (part.role, earlier.role) or not (part.definition and earlier.definition):
+            return False
+        mine = answer.definitions(part.digest)
+        # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
+        return earlier.definition not in mine and not mine & other.definitions(part.digest)
+    nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
+    whole = part.role in WHOLE and earlier.role in WHOLE
+    if apart and min(part.size, earlier.size) <= within and not (whole and nested):
+        return False
+    if part.columns & earlier.columns:
+        return True
+    if part.role == earlier.role == "cell" and not nested:
+        return False
+    return bool(apart) and earlier.digest not in answer.digests and part.digest not in other.digests
+
+
+def _columns(text: str) -> frozenset[str]:
+    return frozenset(text.split("\n")) - {""}
+
+
+def _about(load: Load, digest: str) -> str:
+    return f"{load.dataset} {load.epoch} {digest}"
+

@@ -1,0 +1,137 @@
+"""What a site has answered before, held against what it is asked now: the release ledger at work.
+
+Every analysis of a plan is held against the ledger when the site is asked to take part, so that the roster forms without a
+site that would refuse; and once more when its first share leaves, since another study may have been answered meanwhile.
+What is refused looks like any small cell. See `disclosure.row_sets` for what is compared, `disclosure.epochs` for how long.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+
+from civicgrid.canonical import digest
+from civicgrid.disclosure.codes import Code, Withheld
+from civicgrid.disclosure.policy import Policy
+from civicgrid.disclosure.row_sets import Answered, Load, Role, RowSet
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.methods.people import levels_of
+from civicgrid.methods.plan import Plan, sources
+from civicgrid.methods.row_sets import everybody
+from civicgrid.node.session import Data, Session
+from civicgrid.node.state import State
+from civicgrid.query import conditions
+
+MOST_ROUGH = 5
+"""Of so many cohorts within a few people of each other a site tells roughly how many they hold: more could be averaged."""
+
+
+class Releases:
+    """The release ledger of one site. Under an open policy, in a simulation, nothing is compared."""
+
+    def __init__(
+        self, state: State, data: Callable[[], Data], policy: Callable[[], Policy], now: Callable[[], dt.datetime]
+    ) -> None:
+        self.state, self.data, self.policy, self.now = state, data, policy, now
+
+    def check(self, session: Session, analyses: Sequence[str], thresholds: Thresholds) -> None:
+        """Withheld(DISCLOSURE) where an analysis comes too near to what was answered before, or one too many is asked."""
+        within = thresholds.min_cell - 1
+        if within < 1 or session.checked == (self.state.row_sets.entered, thresholds):
+            return
+        load = self._load(session, thresholds)
+        methods = session.request.plan.methods
+        for name in analyses:
+            if methods[name].rough and self._told(load, session, name, within) >= MOST_ROUGH:
+                raise Withheld(Code.DISCLOSURE, "nearly the same people have been told of as often as is safe")
+        answers = [self._answered(session, name) for name in analyses if not methods[name].rough]
+        if not answers:
+            return
+        if self.state.row_sets.conflict(load, answers, within):
+            raise Withheld(Code.DISCLOSURE, "too near to what was answered before")
+        given = self.state.row_sets.answers(load, answers[0].sets[0])
+        if len(given | {answer.name for answer in answers}) > self.policy().ledger.answers:
+            raise Withheld(Code.DISCLOSURE, "as many analyses of these people as the policy allows in one epoch")
+        if set(analyses) == set(methods):
+            session.checked = (self.state.row_sets.entered, thresholds)
+
+    def _told(self, load: Load, session: Session, analysis: str, within: int) -> int:
+        return self.state.row_sets.rough(load, self._answered(session, analysis).sets[0], within)
+
+    def check_ask(self, session: Session, ask: str, thresholds: Thresholds) -> None:
+        """Withheld(DISCLOSURE) where the hub has asked as many different things about these people as the policy allows."""
+        if thresholds.min_cell == 0:
+            return
+        if session.asks is None:
+            session.asks = self.state.ledger.asks(session.rows)
+        if ask not in session.asks and len(session.asks) >= self.policy().ledger.asks:
+            raise Withheld(Code.DISCLOSURE, "as many different questions about these people as the policy allows")
+
+    def enter(self, session: Session, analysis: str, ask: str, first: bool, thresholds: Thresholds) -> None:
+        """Write down the people behind a share that is being released. The caller's transaction commits it."""
+        if session.asks is not None:
+            session.asks.add(ask)
+        within = thresholds.min_cell - 1
+        if first and within >= 1:
+            load, ledger = self._load(session, thresholds), self.state.row_sets
+            alone = session.checked == (ledger.entered, thresholds)
+            ledger.enter(load, self._answered(session, analysis), within)
+            if alone:
+                # All analyses of the plan were held against each other too, so this one changes nothing for the others.
+                session.checked = (ledger.entered, thresholds)
+
+    def _load(self, session: Session, thresholds: Thresholds) -> Load:
+        """The load that a session reads, with its epoch: fixed when the snapshot is first asked about."""
+        dataset, snapshot = session.request.plan.dataset, session.table.snapshot
+        known = self.state.epochs.known(dataset, snapshot)
+        if known is not None:
+            return known
+        with self.state.transaction("epoch"):
+            load = self.state.epochs.enter(
+                dataset,
+                snapshot,
+                lambda: self.data().people(dataset),
+                self.now().timestamp(),
+                self.policy().ledger.epoch_days,
+                thresholds.min_cell,
+            )
+            self.state.audit("epoch", dataset=dataset, snapshot=snapshot, epoch=load.epoch)
+        return load
+
+    def _answered(self, session: Session, analysis: str) -> Answered:
+        """The sets behind an analysis, everybody first, over columns of the data; worked out once a session."""
+        if analysis not in session.answers:
+            plan = session.request.plan
+            made_from, made_by = sources(plan.cohort), _Definitions(plan)
+            name = digest(f"{plan.identity} {analysis} {session.table.snapshot}".encode())
+            sets = [
+                RowSet(
+                    part.people,
+                    frozenset(read for column in part.columns for read in made_from[column]),
+                    part.role,
+                    made_by.cell(part.levels) if part.role == "cell" else "",
+                )
+                for part in plan.methods[analysis].row_sets(session.table)
+            ]
+            role: Role = "rough" if plan.methods[analysis].rough else "cohort"
+            session.answers[analysis] = Answered(name, (everybody(session.table, made_by.cell(()), role), *sets))
+        return session.answers[analysis]
+
+
+class _Definitions:
+    """The conditions that the groups of a plan are made by, each as a digest."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.schema = plan.schema
+        self.columns = {column.name: column.series for column in plan.cohort.columns}
+        self.population = conditions.of_population(plan.cohort.population)
+
+    def cell(self, levels: Sequence[tuple[str, int]]) -> str:
+        """Of the people of the cohort at these levels; nothing where a level is missing or a number."""
+        found = self.population
+        for name, code in levels:
+            known = levels_of(self.schema[name])
+            if not 0 <= code < len(known):
+                return ""
+            found = found | conditions.of_level(self.columns[name], known[code])
+        return digest("\n".join(sorted(found)).encode())

@@ -1,0 +1,238 @@
+"""Attacks that take one answer from another: two cohorts, cells within cohorts, two fits, four answers far apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import civicgrid as cg
+from attacks.attack import Attack
+from civicgrid.client.simulate import Simulation
+from civicgrid.errors import CivicGridError
+from unit.node.sites import described, stored
+
+OPEN = cg.Policy.open()
+TARGETS = 12
+DATASET = "trial"
+
+
+def frames(size: int = 150) -> dict[str, pd.DataFrame]:
+    """Three sites. The first has the targets: the attacker knows each by the year; whether they are positive is secret."""
+    rng = np.random.default_rng(11)
+    made = {}
+    for site in ("ash", "birch", "cedar"):
+        made[site] = pd.DataFrame(
+            {
+                "year": rng.integers(1940, 2000, size),
+                "ward": rng.integers(0, 5, size),
+                "positive": rng.random(size) < 0.5,
+                "cost": np.round(rng.normal(100, 20, size), 3),
+            }
+        )
+    # Nobody else in the network has the year of a target.
+    first = made["ash"]
+    first.loc[: TARGETS - 1, "year"] = 1900 + np.arange(TARGETS)
+    return made
+
+
+FRAMES = frames()
+SECRET = [bool(value) for value in FRAMES["ash"]["positive"].iloc[:TARGETS]]
+COSTS = [float(value) for value in FRAMES["ash"]["cost"].iloc[:TARGETS]]
+
+
+def grid(defended: bool) -> Simulation:
+    """A fresh network for each attempt, so that each target is attacked under the best conditions."""
+    held = described(*FRAMES.values())
+    sites = {site: stored(frame, held) for site, frame in FRAMES.items()}
+    return cg.simulate(sites, dataset=DATASET, policy=None if defended else OPEN)
+
+
+def number(made: Simulation, method: Any) -> float | None:
+    """The one number of a count, or None where it is not had from all three sites."""
+    try:
+        result = made.run(method)
+    except CivicGridError:
+        return None
+    if any(site.status != "answered" for site in result.sites):
+        return None
+    value = result.output.tables[0].rows[0][-1]
+    return None if value is None else float(value)
+
+
+def known(guesses: Iterable[Any], truth: Iterable[Any]) -> int:
+    """How many rows were recovered: guesses that were made, and are right."""
+    made = [(guess, true) for guess, true in zip(guesses, truth, strict=True) if guess is not None]
+    right = sum(guess == true for guess, true in made)
+    # A coin would be right half of the time: only a method that is never wrong has recovered anything.
+    return right if right == len(made) else 0
+
+
+def _two_cohorts(defended: bool) -> int:
+    """All who are positive, and all of them but the target."""
+    guesses: list[bool | None] = []
+    for target in range(TARGETS):
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        whole = number(made, cg.Count(cg.cohort(t.positive)))
+        rest = number(made, cg.Count(cg.cohort(t.positive & (t.year != 1900 + target))))
+        guesses.append(None if whole is None or rest is None else whole - rest == 1)
+    return known(guesses, SECRET)
+
+
+def _nested_cells(defended: bool) -> int:
+    """A cell of a cross-table, and the same people but the target."""
+    guesses: list[bool | None] = []
+    for target in range(TARGETS):
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        early = cg.cohort(t.year < 2100, early=t.year < 1970, positive=t.positive)
+        try:
+            table = made.run(cg.Crosstab(early, rows="early", columns="positive")).to_pandas()
+        except CivicGridError:
+            guesses.append(None)
+            continue
+        cell = table.loc[table["early"] == "yes", "yes"].item()
+        rest = number(made, cg.Count(cg.cohort((t.year < 1970) & t.positive & (t.year != 1900 + target))))
+        guesses.append(None if rest is None or np.isnan(cell) else cell - rest == 1)
+    return known(guesses, SECRET)
+
+
+def _n_against_n_minus_one(defended: bool) -> int:
+    """The mean cost of everybody, and of everybody but the target: two fits with nothing but an intercept."""
+    found = 0
+    for target in range(TARGETS):
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        sums = []
+        for population in (t.year < 2100, (t.year < 2100) & (t.year != 1900 + target)):
+            try:
+                fit = made.run(cg.GLM(cg.cohort(population, cost=t.cost), outcome="cost", family="gaussian"))
+            except CivicGridError:
+                break
+            people = sum(len(frame) for frame in FRAMES.values()) - len(sums)
+            answered = all(site.status == "answered" for site in fit.sites)
+            sums.append(people * float(fit.to_pandas()["estimate"].iloc[0]) if answered else np.nan)
+        # Six digits of a mean are three of one cost: near enough for anybody who knows roughly what it is.
+        found += len(sums) == 2 and abs(sums[0] - sums[1] - COSTS[target]) < 0.5
+    return found
+
+
+def _missing_for_one(defended: bool) -> int:
+    """One plan with two tables: the cost, and the cost with the target's left out."""
+    found = 0
+    for target in range(TARGETS):
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        without = cg.case(cg.when(t.year != 1900 + target).then(t.cost))
+        cohort = cg.cohort(t.year < 2100, all=t.cost.within(0, 200), rest=without.within(0, 200))
+        try:
+            table = made.run(cg.Describe(cohort, columns=["all", "rest"])).to_pandas().set_index("variable")
+        except CivicGridError:
+            continue
+        people = sum(len(frame) for frame in FRAMES.values())
+        means = [float(table.loc[name, "mean"]) for name in ("all", "rest")]
+        found += abs(people * means[0] - (people - 1) * means[1] - COSTS[target]) < 0.5
+    return found
+
+
+def _four_answers(defended: bool) -> int:
+    """A less (A without some) are those some; B less (B without those and the target) are those and the target. No two of
+    the four are near.
+    """
+    guesses: list[bool | None] = []
+    for target in range(TARGETS):
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        some = (t.year >= 1950) & (t.year < 1960)
+        person = t.year == 1900 + target
+        counts = [
+            number(made, cg.Count(cg.cohort(t.positive & population)))
+            for population in (
+                t.year < 1990,
+                (t.year < 1990) & ~some,
+                t.year < 1980,
+                (t.year < 1980) & ~(some | person),
+            )
+        ]
+        if None in counts:
+            guesses.append(None)
+            continue
+        one, two, three, four = (float(count or 0) for count in counts)
+        guesses.append((three - four) - (one - two) == 1)
+    return known(guesses, SECRET)
+
+
+def _refusals(defended: bool, early: bool) -> int:
+    """Leave the target out of those who are positive, in a cohort or in a cell, and see whether the answer is refused."""
+    if not defended:
+        return _refusals_of_a_plain_ledger()
+    guesses: list[bool | None] = []
+    for target in range(TARGETS):
+        made = grid(True)
+        t = made.dataset(DATASET)
+        person = t.year == 1900 + target
+        if early:
+            cohort = cg.cohort(t.ward < 9, early=t.year < 1970, positive=t.positive)
+            made.run(cg.Crosstab(cohort, rows="early", columns="positive"))
+            population = (t.year < 1970) & t.positive & ~person
+        else:
+            number(made, cg.Count(cg.cohort(t.positive)))
+            population = t.positive & ~person
+        try:
+            result = made.run(cg.Count(cg.cohort(population)))
+            guesses.append({site.site: site.status for site in result.sites}["ash"] != "answered")
+        except CivicGridError:
+            guesses.append(True)
+    return known(guesses, SECRET)
+
+
+def _averages(defended: bool) -> int:
+    """Ask how many there are with and without the target, each time with another few people left out, and average."""
+    made = grid(defended)
+    t = made.dataset(DATASET)
+    truth = SECRET[0]
+
+    def average(population: Any) -> float | None:
+        told = []
+        for other in range(1, TARGETS):
+            try:
+                found = made.run(cg.Discover(cg.cohort(population & (t.year != 1900 + other)))).to_pandas()
+            except CivicGridError:
+                continue
+            value = found.set_index("site")["people"].get("ash", np.nan)
+            # What leaving out somebody known changes, the attacker knows.
+            told.append(float(value) + SECRET[other])
+        told = [value for value in told if not np.isnan(value)]
+        return float(np.mean(told)) if len(told) == TARGETS - 1 else None
+
+    whole, rest = average(t.positive), average(t.positive & (t.year != 1900))
+    if whole is None or rest is None:
+        return 0
+    return int((whole - rest > 0.5) == truth)
+
+
+def _refusals_of_a_plain_ledger() -> int:
+    """The same against a ledger that refuses what differs by one to nine, and answers what does not differ at all."""
+    people = FRAMES["ash"]
+    guesses = []
+    for target in range(TARGETS):
+        first = set(people.index[people["positive"]])
+        second = set(people.index[people["positive"] & (people["year"] != 1900 + target)])
+        guesses.append(1 <= len(first ^ second) <= 9)
+    return known(guesses, SECRET)
+
+
+ATTACKS = [
+    Attack("averaging rough counts", "researcher", "cell keys, few askings", 1, _averages),
+    Attack("differencing two cohorts", "researcher", "release ledger", TARGETS, _two_cohorts),
+    Attack("differencing a cell and a cohort", "researcher", "release ledger", TARGETS, _nested_cells),
+    Attack("n against n-1 regression", "researcher", "release ledger", TARGETS, _n_against_n_minus_one),
+    Attack("a column that is missing for one person", "researcher", "release ledger", TARGETS, _missing_for_one),
+    Attack("four answers far apart", "researcher", "release ledger", TARGETS, _four_answers),
+    Attack("refusal as an oracle", "researcher", "release ledger", TARGETS, partial(_refusals, early=False)),
+    Attack("refusal as an oracle, by a cell", "researcher", "release ledger", TARGETS, partial(_refusals, early=True)),
+]

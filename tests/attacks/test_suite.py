@@ -1,0 +1,18 @@
+"""Each attack succeeds with the defence off and recovers no row under the shipped defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from attacks.attack import Attack
+from attacks.suite import ATTACKS
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_attack(attack: Attack) -> None:
+    assert 0 < attack.recovered(False) <= attack.at_risk, "the attack does not work, so it proves nothing"
+    assert attack.recovered(True) == 0
+
+
+def test_every_attack_has_a_name_of_its_own() -> None:
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)

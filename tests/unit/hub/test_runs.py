@@ -1,0 +1,92 @@
+"""What a hub holds for its runs and its sites: given out anew where it may have been lost, and let go of at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+import civicgrid as cg
+from civicgrid.hub import database as db
+from civicgrid.hub.journal import Journal
+from civicgrid.hub.runs import OTHER_VERSION, Runs, Waiting
+from unit.node.sites import World, frame
+
+TRIAL = cg.dataset("trial")
+
+
+@pytest.fixture
+def at() -> World:
+    return World({"a": frame(60)})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = db.connect(f"sqlite:///{tmp_path / 'hub.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+def runs(engine: sa.Engine, at: World) -> Runs:
+    return Runs(engine, at.hub, Journal(engine), reply_seconds=60, connected_seconds=60)
+
+
+def test_a_run_that_has_ended_leaves_nothing_behind(engine: sa.Engine, at: World) -> None:
+    at_hub = runs(engine, at)
+    request = at.request(at.plan(cg.Count(TRIAL)))
+    watched = at_hub.finished.setdefault(request.digest(), asyncio.Event())
+    at_hub.start(request, request.signed(at.person), {}, (at.member("a"),))
+    assert watched.is_set()
+    assert at_hub.finished == {} and at_hub.conversations == {} and at_hub.lines == {}
+
+
+def test_a_later_request_of_a_node_takes_the_place_of_the_earlier_one(engine: sa.Engine, at: World) -> None:
+    """The way by which the earlier one came may be cut: what is handed out there would be lost."""
+
+    async def both() -> tuple[list[bytes], list[bytes]]:
+        at_hub = runs(engine, at)
+        earlier = asyncio.create_task(at_hub.next_tasks("a", "session", 30))
+        await asyncio.sleep(0)
+        later = asyncio.create_task(at_hub.next_tasks("a", "session", 30))
+        await asyncio.sleep(0)
+        at_hub.line("a").tasks["t"] = Waiting("run", b"a task", True)
+        at_hub.line("a").wake.set()
+        return (await earlier)[1], (await later)[1]
+
+    assert asyncio.run(both()) == ([], [b"a task"])
+
+
+def test_a_node_that_says_hello_again_is_handed_its_tasks_again(engine: sa.Engine, at: World) -> None:
+    """The same process, after a line that was cut: it may never have got them."""
+
+    async def handed() -> list[list[bytes]]:
+        at_hub = runs(engine, at)
+        at_hub.line("a").tasks["t"] = Waiting("run", b"a task", True)
+        first = (await at_hub.next_tasks("a", "session", 0))[1]
+        second = (await at_hub.next_tasks("a", "session", 0))[1]
+        at_hub.greeted("a")
+        return [first, second, (await at_hub.next_tasks("a", "session", 0))[1]]
+
+    assert asyncio.run(handed()) == [[b"a task"], [], [b"a task"]]
+
+
+@pytest.mark.parametrize("column", ["study", "members", "offline"])
+def test_what_another_version_stored_ends_its_run_and_not_the_hub(engine: sa.Engine, at: World, column: str) -> None:
+    request = at.request(at.plan(cg.Count(TRIAL)))
+    row = {
+        "run": request.digest(), "network": "net", "project": "P-1", "person": at.person.public, "plan": "p",
+        "study": request.signed(at.person).canonical().decode(), "members": "[]", "offline": "[]", "submitted": 0.0,
+        "state": "running", column: '[{"unheard": "of"}]' if column == "members" else '{"unheard": 1}',
+    }  # fmt: skip
+    if column == "offline":
+        row["offline"] = "no JSON"
+    with engine.begin() as connection:
+        connection.execute(sa.insert(db.runs).values(**row))
+    assert runs(engine, at).resume() == 1
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(db.runs.c.state, db.runs.c.result)).one()
+    assert (found.state, json.loads(found.result)) == ("failed", {"failure": OTHER_VERSION})

@@ -1,0 +1,63 @@
+"""What a node writes down: all of a transaction or none, also when it is the commit that fails."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import civicgrid as cg
+from civicgrid.disclosure.codes import Code
+from civicgrid.node.state import State
+from civicgrid.trust.chain import check
+from civicgrid.wire import Refused, read_reply
+from unit.node.sites import World, frame
+
+
+def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    # A constraint that is checked at the commit stands for a disk that is full at the commit.
+    state.connection.executescript(
+        "pragma foreign_keys = on; create table parent (id primary key);"
+        "create table child (parent references parent deferrable initially deferred)"
+    )
+    with pytest.raises(sqlite3.IntegrityError), state.transaction("released") as connection:
+        connection.execute("insert into child values (1)")
+        state.put_out("task", b"header", b"share")
+        state.audit("released")
+    with state.transaction("released"):
+        state.put_out("other", b"header", b"share")
+        state.audit("released")
+    assert [reply.task for reply in state.outgoing()] == ["other"]
+    report = check(state.log())
+    assert report.ok and report.lines == 1
+    state.close()
+
+
+def test_what_is_confirmed_leaves_with_the_next_transaction_that_holds(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    with state.transaction("released"):
+        state.put_out("task", b"header", b"share")
+    state.confirmed(("task",))
+    with pytest.raises(RuntimeError), state.transaction("released"):
+        raise RuntimeError
+    assert state.outgoing() == []
+    assert state.connection.execute("select count(*) from outbox").fetchone() == (1,)
+    with state.transaction("released"):
+        pass
+    assert state.connection.execute("select count(*) from outbox").fetchone() == (0,)
+    state.close()
+
+
+def test_a_reply_of_another_version_is_replaced_by_a_refusal() -> None:
+    at = World({"a": frame(60), "b": frame(50), "c": frame(40)})
+    enrolled = at.enrol(at.request(at.plan(cg.Count(cg.dataset("trial")))), ("a", "b", "c"))
+    assert len(enrolled.accepted) == 3
+    site = at.sites["a"]
+    (waiting,) = site.state.outgoing()
+    site.outdated(waiting.task)
+    (instead,) = site.state.outgoing()
+    assert read_reply(instead.header) == Refused(task=waiting.task, code=Code.LATE)
+    assert instead.share == b""
+    assert check(site.state.log()).ok

@@ -69,11 +69,13 @@ def grid(network: LocalNetwork) -> RemoteGrid:
 def keys(network: LocalNetwork) -> list[bytes]:
     """Every private key of the network in the forms in which it might be written: PEM, base64, hexadecimal, raw."""
     found = []
-    for path in network.folder.rglob("*.pem"):
-        inside = b"".join(path.read_bytes().splitlines()[1:-1])
+    files = [*network.folder.rglob("*.pem"), *network.folder.rglob("ledger.key")]
+    assert len(files) == 2 + 4 * len(SITES)
+    for path in files:
+        whole = path.read_bytes()
+        inside = b"".join(whole.splitlines()[1:-1]) if path.suffix == ".pem" else base64.b64encode(whole)
         raw = base64.b64decode(inside)[-32:]
         found += [inside, raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"="), repr(raw)[2:-1].encode()]
-    assert len(found) >= 5 * (2 + 3 * len(SITES))
     return found
 
 
@@ -82,7 +84,7 @@ def written(network: LocalNetwork) -> dict[str, bytes]:
     return {
         str(path.relative_to(network.folder)): path.read_bytes()
         for path in network.folder.rglob("*")
-        if path.is_file() and path.suffix not in (".pem", ".duckdb") and not path.name.endswith(".duckdb.wal")
+        if path.is_file() and path.suffix not in (".pem", ".key", ".duckdb") and not path.name.endswith(".duckdb.wal")
     }
 
 
@@ -102,9 +104,9 @@ def test_nothing_that_is_written_or_answered_holds_a_secret(network: LocalNetwor
         except CivicGridError as error:
             answers.append(str(error))
 
-    told(cg.Count(cg.cohort(trial["age"] > 30)))
+    told(cg.Count(trial))
     told(cg.Describe(trial, columns=["age", "pay"], by="sex"))
-    told(cg.GLM(trial, outcome="pay", predictors=["age", "sex"], family="gaussian"))
+    told(cg.GLM(trial, outcome="age", predictors=["sex"], family="gaussian"))
     assert len([answer for answer in answers if "sites answered" in answer]) == 3, answers
     told(cg.Count(cg.cohort(trial["pay"] > 731_000)))
     told(cg.Describe(cg.cohort(trial["pay"] > 731_000, pay=trial["pay"]), columns=["pay"]))

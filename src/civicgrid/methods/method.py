@@ -161,9 +161,9 @@ class Method(Node):
         return MOST_ROUNDS
 
     def enough(self, table: Table, thresholds: Thresholds) -> bool:
-        """Whether this site's people are so many that what it gives of them can pass its rules at all.
+        """Whether this site's people are so many, and none of them so far out, that what it gives can pass its rules.
 
-        A site of fewer sits the analysis out under a mask: it gives the sums of nobody.
+        Where not, it sits the analysis out under a pooled threshold: it gives the sums of nobody.
         """
         return True
 

@@ -119,7 +119,8 @@ class Session:
 
     `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
     for the ledger, `answers` keeps the sets of people behind each, `asks` the digests of what has been asked about `rows`,
-    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it.
+    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it; `fitting`
+    which analyses can be answered here at all.
     """
 
     request: StudyRequest
@@ -129,6 +130,14 @@ class Session:
     answers: dict[str, Answered] = field(default_factory=dict)
     asks: set[str] | None = None
     checked: tuple[int, Thresholds] | None = None
+    fitting: dict[tuple[str, Thresholds], bool] = field(default_factory=dict)
+
+    def enough(self, analysis: str, thresholds: Thresholds) -> bool:
+        """Whether an analysis can be answered here at all, worked out once. See `Method.enough`."""
+        key = (analysis, thresholds)
+        if key not in self.fitting:
+            self.fitting[key] = self.request.plan.methods[analysis].enough(self.table, thresholds)
+        return self.fitting[key]
 
 
 def open_session(request: StudyRequest, data: Data) -> Session:

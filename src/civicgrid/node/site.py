@@ -146,9 +146,11 @@ class Site:
         if not enough and (roster.mode == "open" or not self._pooled(permit)):
             # Nobody and a few look the same from outside.
             raise Withheld(Code.DISCLOSURE, "the cohort is too small here")
-        if not enough and not all(method.enough(session.table, thresholds) for method in request.plan.methods.values()):
-            # It would sit one analysis out, and what the others count more of is these few.
-            raise Withheld(Code.DISCLOSURE, "too few people for one of the analyses")
+        all_fit = roster.mode == "open" or all(session.enough(name, thresholds) for name in request.plan.methods)
+        if not all_fit and not (enough and self._pooled(permit)):
+            # Refused now, not in the middle: the others could not go on without this site. Where it may sit an analysis
+            # out, what is counted more in the others is its people, so it sits out only if these are not few.
+            raise Withheld(Code.DISCLOSURE, "one of the analyses would be refused")
         self.releases.check(session, list(request.plan.methods), thresholds)
         alone = enough and (
             roster.mode == "open" or self._first_shares_stand_alone(session, thresholds, self._pooled(permit))
@@ -215,7 +217,7 @@ class Site:
         for name, method in plan.methods.items():
             if name not in session.first:
                 ask = next(method.coordinate(plan.schema))
-                session.first[name] = (ask.to_bytes(), method.site(_seen(session, method, thresholds, pooled), ask))
+                session.first[name] = (ask.to_bytes(), method.site(_seen(session, name, thresholds, pooled), ask))
         return all(stands_alone(share, thresholds) for _, share in session.first.values())
 
     def _study(self, study: Envelope) -> StudyRequest:
@@ -321,7 +323,7 @@ class Site:
             ask = Ask.from_bytes(raw)
         except (ValueError, TypeError) as error:
             raise Withheld(Code.NOT_UNDERSTOOD, f"the Ask cannot be read: {error}") from None
-        return method.site(_seen(session, method, thresholds, pooled), ask)
+        return method.site(_seen(session, round_.analysis, thresholds, pooled), ask)
 
     def _in_order(self, round_: Round, most: int) -> None:
         """Rounds follow one another, there are not many, and after a refusal no more: nothing is found out by trying."""
@@ -379,13 +381,13 @@ class Site:
         return answered
 
 
-def _seen(session: Session, method: Method, thresholds: Thresholds, pooled: bool) -> Table:
-    """The table that a method reads: nobody's, where too few people would break a rule that holds under a mask too.
+def _seen(session: Session, analysis: str, thresholds: Thresholds, pooled: bool) -> Table:
+    """The table that a method reads: nobody's, where its people would break a rule that holds under a mask too.
 
     Refusing would end the analysis for every site, since those left over may not answer for the same people again
     without one that does not stand alone.
     """
-    if pooled and not method.enough(session.table, thresholds):
+    if pooled and not session.enough(analysis, thresholds):
         return Nobody(session.table.schema, session.table.snapshot)
     return session.table
 

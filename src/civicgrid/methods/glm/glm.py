@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from scipy import special  # not scipy.stats: a node would spend three seconds on loading it
 
 from civicgrid.disclosure.row_sets import RowSet
-from civicgrid.disclosure.rules import model_refusal, people_needed
+from civicgrid.disclosure.rules import model_refusal, people_needed, singles_out
 from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
@@ -20,13 +20,16 @@ from civicgrid.methods.glm.family import FAMILIES, FamilyName
 from civicgrid.methods.glm.fit import MAX_PASSES, Fit, newton
 from civicgrid.methods.glm.model import Model
 from civicgrid.methods.glm.moments import effective_people, told_apart
-from civicgrid.methods.glm.site import one_pass, spread, survey
+from civicgrid.methods.glm.site import Place, one_pass, spread, survey
 from civicgrid.methods.glm.survey import Survey, survey_of, totals_of
 from civicgrid.methods.glm.terms import Term, as_terms
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
 from civicgrid.methods.row_sets import used_sets
 from civicgrid.query.table import Table
 from civicgrid.query.types import Schema
+
+MOST_LOOKED_AT = 20_000
+"""A site of more people hardly ever has one who outweighs the rest: it finds out in the first pass."""
 
 COLUMNS = ("estimate", "std_error", "conf_low", "conf_high", "statistic", "p_value")
 
@@ -161,7 +164,10 @@ class GLM(Method):
             found += people.count
             if found >= needed:
                 break
-        return found >= needed
+        if found < needed or table.rows > MOST_LOOKED_AT:
+            return found >= needed
+        parts = one_pass(model, table, Place.unfitted(model).ask())
+        return all(singles_out(part, thresholds) is None for part in parts)
 
     def most_rounds(self) -> int:
         return 2 + MAX_PASSES  # the survey and the spread go before the passes

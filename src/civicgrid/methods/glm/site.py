@@ -135,6 +135,17 @@ class Place:
         return Ask("pass", arrays, {"weight_size": self.weight_size})
 
     @classmethod
+    def unfitted(cls, model: Model) -> Place:
+        """Before anything is known: no effects, the middles and sizes of the declared ranges."""
+        sizes = [model.magnitude(name) for name in model.measured]
+        return cls(
+            np.zeros(model.design.size),
+            np.array([model.middle(name) for name in model.measured], dtype=np.float64),
+            np.array(sizes, dtype=np.int64),
+            0,
+        )
+
+    @classmethod
     def read(cls, ask: Ask, model: Model) -> Place:
         size = _read(ask, "size", len(model.measured))
         weight_size = int(ask.values.get("weight_size", 0))

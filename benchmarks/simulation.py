@@ -39,7 +39,9 @@ def run(rows: int = 1_000_000) -> str:
     x, y = logistic(rows)
     grid = cg.simulate(dealt(x, y), dataset="big", dictionary=dictionary(), policy=cg.Policy.open())
     method = cg.GLM(cg.dataset("big"), outcome="y", predictors=[f"x{i}" for i in range(PREDICTORS)], family="binomial")
+    began = time.perf_counter()
     fit = grid.run(method)
+    first = time.perf_counter() - began
     passes = fit.rounds - 1
     ours, theirs = [], []
     for _ in range(3):
@@ -55,6 +57,7 @@ def run(rows: int = 1_000_000) -> str:
         f"Simulation against plain NumPy, {rows:,} rows × {PREDICTORS}",
         ["", "seconds", "ratio"],
         [["pooled NumPy, same blocks, Newton's method to the same tolerance", f"{plainly:.2f}", "1"],
-         ["cg.simulate over six sites, masked", f"{mine:.2f}", f"{mine / plainly:.2f}"]],
-        [f"{passes} passes against {plain_passes}; answers differ by at most {off:.0e}. Target ratio: 1.2."],
+         ["cg.simulate over six sites, masked", f"{mine:.2f} (first run {first:.2f})", f"{mine / plainly:.2f}"]],
+        [f"{passes} passes against {plain_passes}; answers differ by at most {off:.0e}. The first run also reads "
+         "the columns from the store. Target ratio: 1.2."],
     )  # fmt: skip

@@ -38,6 +38,8 @@ from civicgrid.wire import Round, SignedTask, StudyRequest, StudyResult, read_re
 NETWORK = "simulation"
 PROJECT = "simulation"
 CACHE_BYTES = 64_000_000_000
+KEPT = 2
+"""Cohorts whose columns a simulated site keeps: one's own data, asked about again and again."""
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Simulation(Grid):
         signing, exchange = SigningKey.generate(), ExchangeKey.generate()
         member = Member(site=name, organisation=name, signing=signing.public, exchange=exchange.public)
         identity = Identity(NETWORK, member, signing, exchange, self._hub.public)
-        return Site(identity, _Custodian(self.policy), Stored(store, CACHE_BYTES), State(None))
+        return Site(identity, _Custodian(self.policy), Stored(store, CACHE_BYTES, KEPT), State(None))
 
     def _permit(self, site: Site, dataset: str, pooled: bool) -> tuple[str, Permit]:
         """A throwaway permit, signed by a throwaway custodian and read back through its signature."""

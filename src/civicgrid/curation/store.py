@@ -84,6 +84,7 @@ class Store:
     def __init__(self, path: Path | str | None = None, memory: str | None = None) -> None:
         self.path = Path(path) if path is not None else None
         self._loading = threading.Lock()
+        self._datasets: tuple[DataSet, ...] | None = None
         self._scratch: str | None = None
         # Attached under a name that no data set can have: DuckDB would call the database after its file, and a data
         # set of that name would then be ambiguous.
@@ -149,7 +150,12 @@ class Store:
         return self._load(check_name(name), "table", build, closing)
 
     def datasets(self) -> tuple[DataSet, ...]:
-        """Every data set, by name."""
+        """Every data set, by name. Looked up once: while a store is open, nobody but itself can load."""
+        if self._datasets is None:
+            self._datasets = self._read_datasets()
+        return self._datasets
+
+    def _read_datasets(self) -> tuple[DataSet, ...]:
         rows = self.cursor().execute(f"SELECT record FROM {quote(HOME)}.data_sets ORDER BY name").fetchall()
         return tuple(DataSet.from_bytes(record) for (record,) in rows)
 
@@ -234,6 +240,7 @@ class Store:
                     [name, record.canonical().decode(), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
                 )
                 connection.execute("COMMIT")
+                self._datasets = None
             else:
                 connection.execute("ROLLBACK")
         return LoadReport(

@@ -44,10 +44,15 @@ class Data(ABC):
 
 
 class Stored(Data):
-    """The data in a node's own DuckDB file."""
+    """The data in a node's own DuckDB file.
 
-    def __init__(self, store: Store, cache_bytes: int) -> None:
-        self.store, self.cache_bytes = store, cache_bytes
+    Of the cohorts that are done with, the last `keep` are kept with the columns that were read, for whoever asks about
+    the same people again.
+    """
+
+    def __init__(self, store: Store, cache_bytes: int, keep: int = 0) -> None:
+        self.store, self.cache_bytes, self.keep = store, cache_bytes, keep
+        self._kept: dict[tuple[str, str], Cached] = {}
 
     def holdings(self) -> tuple[Holding, ...]:
         return tuple(
@@ -62,6 +67,9 @@ class Stored(Data):
         held = self.store.dataset(cohort.dataset)
         if (held.kind == "table") != (cohort.source == "records"):
             raise DataError(f"The data set {held.name} is of another kind than the plan expects.")
+        key = (cohort.digest(), held.snapshot)
+        if key in self._kept:
+            return self._kept.pop(key)
         cursor = self.store.cursor()
         if held.kind == "omop":
             unread = {read.split(".", 1)[0] for read in reads(cohort)} - set(held.tables)
@@ -71,16 +79,30 @@ class Stored(Data):
         if ids and unknown_concepts(cursor, held.name, sorted(ids)):
             raise DataError("The plan names concepts that are not in this site's vocabulary.")
         table = DuckDBEngine(cursor).table(cohort, held.snapshot, held.name)
-        return Cached(table, self.cache_bytes, self.store.frugal if table.plain else nullcontext)
+        reading = self.store.frugal if table.plain else nullcontext
+        return Cached(table, self.cache_bytes, reading, lambda cached: self._done(key, cached))
+
+    def _done(self, key: tuple[str, str], cached: Cached) -> None:
+        """Keep a table that is done with, and let go of the one that has been kept longest."""
+        twin = self._kept.pop(key, None)
+        if twin is not None:
+            twin.free()
+        self._kept[key] = cached
+        while len(self._kept) > self.keep:
+            self._kept.pop(next(iter(self._kept))).free()
 
 
 class Cached(Table):
     """A table that keeps a column in memory once it has been read, as long as all of them together fit."""
 
     def __init__(
-        self, table: Table, limit: int, reading: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        table: Table,
+        limit: int,
+        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        done: Callable[[Cached], None] | None = None,
     ) -> None:
-        self.table, self.limit, self.reading = table, limit, reading
+        self.table, self.limit, self.reading, self.done = table, limit, reading, done
         self.schema, self.snapshot = table.schema, table.snapshot
         self.kept: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
 
@@ -109,6 +131,13 @@ class Cached(Table):
         yield from self.table.persons()
 
     def close(self) -> None:
+        if self.done is None:
+            self.free()
+        else:
+            self.done(self)
+
+    def free(self) -> None:
+        """Let go of columns and table."""
         self.kept.clear()
         self.table.close()
 

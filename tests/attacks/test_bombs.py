@@ -32,7 +32,7 @@ from unit.node.sites import NETWORK, World, code, frame
 
 pytestmark = pytest.mark.xdist_group("bombs")
 
-SMALL = 60_000_000
+SMALL = 90_000_000
 """What a hub or a site may use more for one hostile message than for an honest one, in bytes."""
 
 

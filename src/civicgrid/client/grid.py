@@ -25,12 +25,15 @@ class Study:
     source: Any
     methods: Mapping[str, Method]
     title: str = ""
+    complete: bool = False
 
 
-def study(source: Any, /, title: str = "", **methods: Method) -> Study:
+def study(source: Any, /, title: str = "", *, complete: bool = False, **methods: Method) -> Study:
     """A study: `cg.study(cohort, title="…", people=cg.Count(), fit=cg.GLM(outcome="died", …))`.
 
-    The methods are written without a table of their own; each answer goes by the name given here.
+    The methods are written without a table of their own; each answer goes by the name given here. `complete` leaves out
+    everybody who lacks a value that any of the methods reads, so that all are about the same people: where a few lack
+    one, a site would otherwise hold back what gives those few away.
     """
     if not methods:
         raise PlanError("A study needs at least one method: cg.study(cohort, people=cg.Count()).")
@@ -42,7 +45,7 @@ def study(source: Any, /, title: str = "", **methods: Method) -> Study:
                 f"In a study the table stands once, in front; {name!r} has one of its own. "
                 f"Write {type(method).__name__}(…) without it."
             )
-    return Study(source, dict(methods), title)
+    return Study(source, dict(methods), title, complete)
 
 
 class Grid(ABC):
@@ -78,7 +81,7 @@ class Grid(ABC):
             what = Study(what.source, {what.kind: what})
         if not isinstance(what, Study):
             raise PlanError(f"Expected a method or a study to run; {type(what).__name__} came.")
-        return bind(what.source, what.methods, self.dictionaries(), what.title)
+        return bind(what.source, what.methods, self.dictionaries(), what.title, what.complete)
 
     def run(
         self, what: Method | Study | Plan, *, sites: Sequence[str] = (), progress: Progress | None = None

@@ -85,12 +85,11 @@ class RowSet:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(self.people.serialize()).hexdigest()
+        return digest_of(self.people)
 
     @cached_property
     def profile(self) -> npt.NDArray[np.int32]:
-        numbers = np.array(self.people.to_array(), dtype=np.uint32)
-        return np.bincount(numbers & (CLASSES - 1), minlength=CLASSES).astype(np.int32)
+        return np.bincount(_numbers(self.people) & (CLASSES - 1), minlength=CLASSES).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,7 @@ class RowSets:
             if stands:
                 people = self._opened(load, number)[1]
                 if part.people.symmetric_difference_cardinality(people) <= within:
-                    digest = hashlib.sha256(people.serialize()).hexdigest()
+                    digest = digest_of(people)
                     found |= {(digest, str(definition)) for (definition,) in stands}
         return len(found - {(part.digest, part.definition)})
 
@@ -356,6 +355,15 @@ def _clash(
     if part.role == earlier.role == "cell" and not nested:
         return False
     return bool(apart) and earlier.digest not in answer.digests and part.digest not in other.digests
+
+
+def digest_of(people: BitMap) -> str:
+    """The name of a set: of its numbers, since the bytes of a bitmap tell how it was made too."""
+    return hashlib.sha256(_numbers(people).tobytes()).hexdigest()
+
+
+def _numbers(people: BitMap) -> npt.NDArray[np.uint32]:
+    return np.array(people.to_array(), dtype=np.uint32)
 
 
 def _columns(text: str) -> frozenset[str]:

@@ -19,12 +19,16 @@ from civicgrid.omop.cdm import CDM
 from civicgrid.query.cohort import Cohort, whole_table
 from civicgrid.query.explain import explain as explain_cohort
 from civicgrid.query.nodes import (
+    And,
     BirthDate,
     Events,
+    IsNull,
+    Not,
     PersonField,
     PickField,
     RecordField,
     RowField,
+    Value,
     Washout,
     walk,
 )
@@ -171,15 +175,31 @@ def check_format(data: Any) -> None:
 
 
 def bind(
-    source: Any, methods: Mapping[str, Method], dictionaries: Mapping[str, Schema], title: str = ""
+    source: Any,
+    methods: Mapping[str, Method],
+    dictionaries: Mapping[str, Schema],
+    title: str = "",
+    complete: bool = False,
 ) -> Plan:
     """The complete plan for methods written on a cohort or on a research table's handle.
 
     `dictionaries` holds the declared schema of every research table that the grid knows, by data set; a handle without
-    types takes them from there. PlanError where a data set or column is not known, naming those that are.
+    types takes them from there. `complete` leaves out of the population who lacks a value that any of the methods reads, so
+    that all of them are about the same people. PlanError where a data set or column is not known, naming those that are.
     """
     if not isinstance(source, Cohort):
         source = _table(source, methods, dictionaries)
+    if complete:
+        read = {name for method in methods.values() for name in method.columns()}
+        there = [Not(part=IsNull(part=column.series)) for column in source.columns if column.name in read]
+        own = source.population.parts if isinstance(source.population, And) else (source.population,)
+        everyone = own == (Value(of="bool", value=True),)
+        parts = (*(() if everyone else own), *there)
+        if there:
+            population = parts[0] if len(parts) == 1 else And(parts=parts)
+            source = Cohort(
+                dataset=source.dataset, source=source.source, population=population, columns=source.columns
+            )
     return Plan(
         title=title,
         cohort=source,

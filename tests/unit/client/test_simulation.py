@@ -266,3 +266,25 @@ def test_in_a_study_the_reason_is_kept_with_the_analysis(grid: Simulation) -> No
     assert answer["people"].failure == ""
     with pytest.raises(FitError):
         _ = answer["fit"].output
+
+
+def test_a_study_of_complete_cases_is_about_the_same_people_throughout() -> None:
+    """Three at each site lack a weight: the ages of all, and of all but those, would give theirs away."""
+    parts = {name: frame(120) for name in ("a", "b", "c")}
+    for part in parts.values():
+        part["weight"] = [None if i in (7, 50, 90) else 60.0 + i % 23 for i in range(120)]
+    methods = {
+        "people": cg.Count(),
+        "table": cg.Describe(columns=["age", "weight"], by="sex"),
+        "fit": cg.GLM(outcome="weight", predictors=["age", "sex"], family="gaussian"),
+    }
+    grid = cg.simulate(parts, dataset="trial")
+    with pytest.raises(CivicGridError, match="Held back by disclosure control"):
+        _ = grid.run(cg.study(TRIAL, **methods))["fit"].output
+    answer = cg.simulate(parts, dataset="trial").run(cg.study(TRIAL, complete=True, **methods))
+    assert answer["people"].to_pandas()["people"].item() == 350, "351, rounded"
+    assert answer["fit"].facts["people_used"] == 350
+    assert "it is not so that (the column “weight” is missing)" in answer.explain()
+    pooled = cg.simulate(parts, dataset="trial", policy=cg.Policy.open()).run(cg.study(TRIAL, **methods))
+    ours, theirs = (a["fit"].to_pandas()["estimate"].to_numpy() for a in (answer, pooled))
+    assert ours == pytest.approx(theirs, rel=1e-5)

@@ -138,6 +138,15 @@ def test_a_refusal_does_not_say_whether_one_person_is_in() -> None:
         assert asked(cohort(first, words="have it"))
 
 
+def test_a_set_has_one_name_however_it_was_made() -> None:
+    whole_ = BitMap(range(100_000))
+    taken = whole_ - BitMap(range(50, 100_000))
+    assert RowSet(taken).digest == RowSet(BitMap(range(50))).digest
+    asked = Asked()
+    assert asked(whole(range(200)), cell(range(100)), cell(range(100, 200)), cell(range(96)))
+    assert asked(cohort(range(100, 200), words="the others"), name="what is left is the first cell")
+
+
 def test_answers_of_one_plan_are_held_against_each_other() -> None:
     ledger = RowSets(sqlite3.connect(":memory:"), Seal.generate())
     one, two = Answered("one", (whole(range(100)),)), Answered("two", (whole(range(95)),))

@@ -110,15 +110,15 @@ def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
         first += people
     numbers = table.numbers
     sets: list[RowSet] = []
-    own = () if layout.by is None else (layout.by,)
     if layout.by is not None:
         group = np.concatenate([nobody, *grouped])
-        sets.append(RowSet(bitmap(numbers[group < groups]), frozenset(own), role="whole"))
+        sets.append(RowSet(bitmap(numbers[group < groups]), role="whole"))
         sets += cells(numbers, group, groups + 1, lambda code: ((layout.by or "", code),))
     for name, found in known.items():
         places, codes = (np.concatenate(parts) for parts in zip(*found, strict=True))
         held = numbers if len(places) == len(numbers) else numbers[places]
-        sets.append(RowSet(bitmap(held), frozenset((name, *own)), role="whole"))
+        # How the people without a value fall into the groups is in the table of the variable, under the rule on cells.
+        sets.append(RowSet(bitmap(held), frozenset((name,)), role="whole"))
         levels = len(layout.levels(name)) - 1
         sets += cells(held, codes, groups * levels, _names(layout, name, levels))
         if layout.by is not None and not layout.schema[name].numeric:

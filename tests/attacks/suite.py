@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attacks import differencing
+from attacks import differencing, tables
 from attacks.attack import Attack
 
-ATTACKS: list[Attack] = [*differencing.ATTACKS]
+ATTACKS: list[Attack] = [*differencing.ATTACKS, *tables.ATTACKS]

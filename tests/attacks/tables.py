@@ -94,7 +94,7 @@ def _margins(defended: bool) -> int:
         if not defended:
             table = np.where(table < 10, np.nan, table)
         inside = subtracted(table)[:3, :3]
-        guesses = [None if np.isnan(inside[place]) else inside[place] for place in zip(*np.nonzero(CELLS < 10), strict=True)]
+        guesses = [None if np.isnan(value) else value for value in inside[CELLS < 10]]
         right = known(guesses, CELLS[CELLS < 10])
         most = max(most, HELD_IN_SMALL_CELLS if right == len(guesses) else 0)
     return most
@@ -104,8 +104,10 @@ def _less_single_sites(defended: bool) -> int:
     """The table of all sites, less the tables of all sites but one, each asked alone: what the last site did not show."""
     many = frame(400)
     few = frame(61).assign(sex=["male"] * 57 + ["female"] * 4)
-    frames = {"hull": many, "leeds": many, "wales": few, "york": many}
-    parts = {site: part.assign(half=["a" if (i // 2) % 2 else "b" for i in range(len(part))]) for site, part in frames.items()}
+    parts = {
+        site: part.assign(half=["a" if (i // 2) % 2 else "b" for i in range(len(part))])
+        for site, part in {"hull": many, "leeds": many, "wales": few, "york": many}.items()
+    }
     others = [["hull"], ["leeds"], ["york"]]
     for order in ([list(parts), *others], [*others, list(parts)]):
         made, read = grid(defended, parts), {}

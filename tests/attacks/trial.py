@@ -1,4 +1,4 @@
-"""The trial that researchers attack: three sites, people whom the attacker can tell apart, and what is secret about them."""
+"""The trial that researchers attack: three sites, people whom the attacker knows, and what is secret about them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from civicgrid.errors import CivicGridError
 from unit.node.sites import DATASET, described, stored
 
 OPEN = cg.Policy.open()
-TARGETS = 12
+TARGETS = 8
 
 
 def frames(size: int = 150) -> dict[str, pd.DataFrame]:

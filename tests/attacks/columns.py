@@ -1,0 +1,113 @@
+"""Attacks by columns that a researcher writes: each works as shipped, against a permit for any plan.
+
+A permit that lists the digests of plans which somebody has read (`civicgrid node permit --plan`) is what stands against
+these today. They are kept here so that it is known what they recover, and noticed when a rule stops them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+import civicgrid as cg
+from attacks.attack import Attack
+from attacks.trial import DATASET, SECRET, grid, known
+from civicgrid.errors import CivicGridError
+
+AIMED = range(1, 7)
+TARGETS = len(AIMED)
+
+
+def _nobody_or_one(defended: bool) -> int:
+    """How many people are the target and positive: nought is shown as nought, one is hidden."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        cohort = cg.cohort(t.ward < 9, both=(t.year == 1900 + target) & t.positive)
+        try:
+            table = made.run(cg.Describe(cohort, columns=["both"])).to_pandas().set_index("both")
+            value = table.loc["yes", "people"]
+            guesses.append(bool(np.isnan(value)) if defended else value == 1)
+        except CivicGridError:
+            guesses.append(None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _moved_mean(defended: bool) -> int:
+    """Two means over the same people, of a column and of the same column but a hundred more if the target is positive."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        moved = cg.case(cg.when(person).then(t.ward + 100), otherwise=t.ward)
+        cohort = cg.cohort(t.ward < 9, ward=t.ward, moved=moved)
+        try:
+            means = made.run(cg.Describe(cohort, columns=["ward", "moved"])).to_pandas()["mean"]
+            guesses.append(bool(means[1] > means[0]))
+        except CivicGridError:
+            guesses.append(None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _exact_counts(defended: bool) -> int:
+    """How many have no value of a column: nobody, or the target if positive. Two tables of two by two, one of them of a
+    column that the target has no value in; the odds ratio and the risks of each fix the exact counts behind its rounded
+    ones, and the totals differ by the answer.
+    """
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        totals = [
+            _total(made, cg.cohort(t.ward < 9, rows=t.ward < 2, across=t.cost > 100)),
+            _total(made, cg.cohort(t.ward < 9, rows=_missing_for(t, person), across=t.cost > 100)),
+        ]
+        guesses.append(None if None in totals else totals[0] != totals[1])
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _missing_for(t: Any, person: Any) -> Any:
+    """Whether somebody is in an early ward, without a value for the person."""
+    return cg.case(cg.when(~person & (t.ward < 2)).then("early"), cg.when(~person).then("late"))
+
+
+def _total(made: Any, cohort: Any) -> int | None:
+    """The exact number of people in a table of two by two, from its rounded counts and its statistics."""
+    try:
+        result = made.run(cg.Crosstab(cohort, rows="rows", columns="across"))
+    except CivicGridError:
+        return None
+    table = result.to_pandas()
+    names = [name for name in table.columns if not name.endswith("%")][1:3]
+    rounded = table[names].to_numpy(dtype=float)[:2]
+    effects = result.to_pandas("effects")["estimate"].to_numpy(dtype=float)
+    chi = result.to_pandas("association")["statistic"].item()
+    if np.isnan(rounded).any() or np.isnan(effects).any():
+        return None
+    found = {
+        int(cells.sum())
+        for off in itertools.product(range(-2, 3), repeat=4)
+        for cells in [rounded + np.array(off).reshape(2, 2)]
+        if _agrees(cells, effects, chi)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _agrees(cells: np.ndarray, effects: np.ndarray, chi: float) -> bool:
+    (a, b), (c, d) = cells
+    p, q, n = b / (a + b), d / (c + d), cells.sum()
+    statistic = n * (a * d - b * c) ** 2 / ((a + b) * (c + d) * (a + c) * (b + d))
+    said = np.array([*effects, chi])
+    return bool(np.allclose([d * a / (b * c), q / p, q - p, statistic], said, rtol=2e-5, atol=2e-6))
+
+
+STANDING = [
+    Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
+    Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
+    Attack("exact counts from statistics", "researcher", "", TARGETS, _exact_counts),
+]

@@ -1,4 +1,4 @@
-"""Attacks by columns that a researcher writes: each works as shipped, against a permit for any plan.
+"""Attacks by what a researcher writes into a plan: each works as shipped, against a permit for any plan.
 
 A permit that lists the digests of plans which somebody has read (`civicgrid node permit --plan`) is what stands against
 these today. They are kept here so that it is known what they recover, and noticed when a rule stops them.
@@ -13,8 +13,11 @@ import numpy as np
 
 import civicgrid as cg
 from attacks.attack import Attack
-from attacks.trial import DATASET, SECRET, grid, known
+from attacks.trial import DATASET, FRAMES, OPEN, SECRET, grid, known
+from civicgrid.curation.store import Store
 from civicgrid.errors import CivicGridError
+from civicgrid.node.session import Stored
+from unit.node.sites import CACHE, World
 
 AIMED = range(1, 7)
 TARGETS = len(AIMED)
@@ -106,7 +109,55 @@ def _agrees(cells: np.ndarray, effects: np.ndarray, chi: float) -> bool:
     return bool(np.allclose([d * a / (b * c), q / p, q - p, statistic], said, rtol=2e-5, atol=2e-6))
 
 
+def _nine_and_one(defended: bool) -> int:
+    """A count of nine people whom the attacker knows, and of the target if positive: nine are hidden, ten are shown."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        nine = [float(cost) for cost in FRAMES["ash"]["cost"].iloc[20:29]]
+        known_to_all = t.cost == nine[0]
+        for cost in nine[1:]:
+            known_to_all = known_to_all | (t.cost == cost)
+        try:
+            result = made.run(cg.Count(cg.cohort(known_to_all | ((t.year == 1900 + target) & t.positive))))
+            value = result.output.tables[0].rows[0][-1]
+            guesses.append(value == 10)
+        except CivicGridError:
+            guesses.append(False if defended else None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _two_data_sets(defended: bool) -> int:
+    """The same people in two data sets of a site: who is positive, from the one; and all of them but the target, from the
+    other.
+    """
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        at = World(FRAMES) if defended else World(FRAMES, policy=OPEN)
+        for name, site in at.sites.items():
+            store = Store(None)
+            for dataset in ("trial", "registry"):
+                store.load_table(dataset, FRAMES[name], at.dictionary)
+            site.data = Stored(store, CACHE)
+            at.trust[name].own_permits = [at.permit(name, datasets=("trial", "registry"), pooled_threshold=True)]
+        schema = at.sites["ash"].data.holdings()[0].dictionary
+        assert schema is not None
+        read = []
+        for dataset in ("trial", "registry"):
+            t = cg.dataset(dataset, schema)
+            condition = t.positive if dataset == "trial" else t.positive & (t.year != 1900 + target)
+            means = cg.cohort(condition, ward=t.ward)
+            result = at.run(at.plan(cg.Describe(means, columns=["ward"]))).analyses[0]
+            if result.output is not None and all(site.status == "answered" for site in result.sites):
+                read.append(result.output.tables[0].rows[0][1])
+        guesses.append(read[0] != read[1] if len(read) == 2 else None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
 STANDING = [
+    Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
+    Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
     Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
     Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
     Attack("exact counts from statistics", "researcher", "", TARGETS, _exact_counts),

@@ -204,6 +204,32 @@ def _intercepts(defended: bool, target: int, use: str, columns: Two) -> list[flo
     return found
 
 
+# --- a note about one site ------------------------------------------------------------------------------------------
+
+
+def _unvarying(defended: bool) -> int:
+    """A small site takes part with two people: the target, and somebody whose outcome the attacker knows. A note of the fit
+    says whether the outcome is the same for everybody at some site.
+    """
+    small = pd.DataFrame({"year": 1900 + np.arange(6), "ward": 1, "cost": 100.0, "positive": [True, False] * 3})
+    small.loc[4, "positive"] = False
+    frames = {"ash": small, "birch": FRAMES["birch"], "cedar": FRAMES["cedar"]}
+    guesses: list[bool | None] = []
+    for target in range(1, len(small)):
+        made = grid(defended, frames)
+        t = made.dataset(DATASET)
+        two = (t.year == 1900) | (t.year == 1900 + target)
+        cohort = cg.cohort(two | (t.year >= 1940), positive=t.positive, ward=t.ward)
+        try:
+            fit = made.run(cg.GLM(cohort, outcome="positive", predictors=["ward"], family="binomial"))
+            answered = all(site.status == "answered" for site in fit.sites)
+            same = any("the same for everybody" in note for note in fit.notes)
+        except CivicGridError:
+            answered, same = False, False
+        guesses.append(same == bool(small["positive"][0]) if answered else None)
+    return known(guesses, small["positive"][1:])
+
+
 # --- as many coefficients as people ----------------------------------------------------------------------------------
 
 
@@ -283,5 +309,6 @@ ATTACKS = [
 STANDING = [
     Attack("covariance accumulation in one description", "researcher", "", MANY, partial(_accumulated, together=True)),
     Attack("a somewhat greater weight for one person", "researcher", "", TARGETS, _light),
+    Attack("a note about one site", "researcher", "", 5, _unvarying),
     Attack("an offset that differs for one person", "researcher", "", TARGETS, _offset),
 ]

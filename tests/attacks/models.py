@@ -207,27 +207,26 @@ def _intercepts(defended: bool, target: int, use: str, columns: Two) -> list[flo
 # --- a note about one site ------------------------------------------------------------------------------------------
 
 
-def _unvarying(defended: bool) -> int:
-    """A small site takes part with two people: the target, and somebody whose outcome the attacker knows. A note of the fit
-    says whether the outcome is the same for everybody at some site.
+def _unvarying(defended: bool, company: int) -> int:
+    """A small site takes part with the target and so many others of whom the attacker knows that they are not positive. A
+    note of the fit says whether the outcome is the same for everybody at some site.
     """
-    small = pd.DataFrame({"year": 1900 + np.arange(6), "ward": 1, "cost": 100.0, "positive": [True, False] * 3})
-    small.loc[4, "positive"] = False
-    frames = {"ash": small, "birch": FRAMES["birch"], "cedar": FRAMES["cedar"]}
     guesses: list[bool | None] = []
-    for target in range(1, len(small)):
-        made = grid(defended, frames)
+    truth = [True, False, False, True]
+    for secret in truth:
+        small = pd.DataFrame({"year": 1900 + np.arange(1 + company), "ward": 1, "cost": 100.0, "positive": False})
+        small.loc[0, "positive"] = secret
+        small["ward"] = np.arange(len(small)) % 5
+        made = grid(defended, {"ash": small, "birch": FRAMES["birch"], "cedar": FRAMES["cedar"]})
         t = made.dataset(DATASET)
-        two = (t.year == 1900) | (t.year == 1900 + target)
-        cohort = cg.cohort(two | (t.year >= 1940), positive=t.positive, ward=t.ward)
+        cohort = cg.cohort(t.year < 2100, positive=t.positive, ward=t.ward)
         try:
             fit = made.run(cg.GLM(cohort, outcome="positive", predictors=["ward"], family="binomial"))
             answered = all(site.status == "answered" for site in fit.sites)
-            same = any("the same for everybody" in note for note in fit.notes)
+            guesses.append(not any("the same for everybody" in note for note in fit.notes) if answered else None)
         except CivicGridError:
-            answered, same = False, False
-        guesses.append(same == bool(small["positive"][0]) if answered else None)
-    return known(guesses, small["positive"][1:])
+            guesses.append(None)
+    return known(guesses, truth)
 
 
 # --- as many coefficients as people ----------------------------------------------------------------------------------
@@ -304,11 +303,13 @@ ATTACKS = [
     Attack("as many coefficients as people", "researcher", "model rules: people", ALONE, _saturated),
     Attack("covariance accumulation, 200 queries", "researcher", "budget of answers", MANY,
            partial(_accumulated, together=False)),
+    Attack("a note about a site of two people", "researcher", "model rules: people at a site", 4,
+           partial(_unvarying, company=1)),
 ]  # fmt: skip
 
 STANDING = [
     Attack("covariance accumulation in one description", "researcher", "", MANY, partial(_accumulated, together=True)),
     Attack("a somewhat greater weight for one person", "researcher", "", TARGETS, _light),
-    Attack("a note about one site", "researcher", "", 5, _unvarying),
+    Attack("a note about one site", "researcher", "", 4, partial(_unvarying, company=29)),
     Attack("an offset that differs for one person", "researcher", "", TARGETS, _offset),
 ]

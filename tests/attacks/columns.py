@@ -10,10 +10,11 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import civicgrid as cg
 from attacks.attack import Attack
-from attacks.trial import DATASET, FRAMES, OPEN, SECRET, grid, known
+from attacks.trial import DATASET, FRAMES, OPEN, SECRET, frames, grid, known, number
 from civicgrid.curation.store import Store
 from civicgrid.errors import CivicGridError
 from civicgrid.node.session import Stored
@@ -155,7 +156,73 @@ def _two_data_sets(defended: bool) -> int:
     return known(guesses, [SECRET[target] for target in AIMED])
 
 
+# --- exact means -----------------------------------------------------------------------------------------------------
+
+
+def _means(made: Any, cohort: Any, names: list[str]) -> dict[str, float] | None:
+    """The published means, if all sites are in them and none is hidden."""
+    try:
+        result = made.run(cg.Describe(cohort, columns=names))
+    except CivicGridError:
+        return None
+    found = {str(row[0]): row[1] for row in result.output.tables[0].rows}
+    if any(site.status != "answered" for site in result.sites) or None in found.values():
+        return None
+    return {name: float(mean) for name, mean in found.items()}  # type: ignore[arg-type]
+
+
+HIDDEN = 3
+
+
+def _hidden_cell(defended: bool) -> int:
+    """A ward of three people is hidden in every table. But the means of "in the first ward" and "in the second", as numbers
+    0 and 1, are exact: what they leave over is the third, and both are fractions of one number of people.
+    """
+    sizes = {"ash": (21, 15, HIDDEN), "birch": (20, 15, 0), "cedar": (20, 16, 0)}
+    held = {
+        name: pd.DataFrame({"ward": ["north"] * north + ["south"] * south + ["third"] * third})
+        for name, (north, south, third) in sizes.items()
+    }
+    made = grid(defended, held)
+    ward = made.dataset(DATASET).ward
+    cohort = cg.cohort(ward.is_not_null(), north=(ward == "north").as_int(), south=(ward == "south").as_int())
+    means = _means(made, cohort, ["north", "south"])
+    if means is None:
+        return 0
+    rest = 1 - means["north"] - means["south"]
+    fits = [n for n in range(50, 200) if all(abs(n * m - round(n * m)) < 1e-4 * n / 50 for m in (*means.values(), rest))]
+    return HIDDEN if fits and round(fits[0] * rest) == HIDDEN else 0
+
+
+def _three_answers(defended: bool) -> int:
+    """All who were born early, all who were born late and the target with them, and everybody: the first two less the third
+    are the target. No two are near, and at sites of some size what one leaves of another is more than the ledger keeps.
+    """
+    found, large = 0, frames(400)
+    for target in AIMED:
+        made = grid(defended, large)
+        t = made.dataset(DATASET)
+        person = t.year == 1900 + target
+        sums = []
+        for population in (t.year < 1968, (t.year >= 1968) | person, t.year < 2100):
+            # The mean of whole numbers says how many people there are, among the five that the rounded count allows.
+            cohort = cg.cohort(population, cost=t.cost - 100, year=t.year - 1968, ward=t.ward)
+            means = _means(made, cohort, ["cost", "year", "ward"])
+            shown = number(made, cg.Count(cg.cohort(population)))
+            if means is None or shown is None:
+                break
+            whole = [means["year"], means["ward"]]
+            people = min(
+                (int(shown) + off for off in range(-2, 3)), key=lambda n: sum(abs(n * m - round(n * m)) for m in whole)
+            )
+            sums.append(people * means["cost"])
+        found += len(sums) == 3 and abs(sums[0] + sums[1] - sums[2] + 100 - large["ash"]["cost"].iloc[target]) < 0.5
+    return found
+
+
 STANDING = [
+    Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
+    Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
     Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
     Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
     Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),

@@ -20,7 +20,7 @@ from civicgrid.errors import CivicGridError
 from civicgrid.node.session import Stored
 from unit.node.sites import CACHE, World
 
-AIMED = range(1, 7)
+AIMED = range(2, 6)
 TARGETS = len(AIMED)
 
 

@@ -147,7 +147,7 @@ INTERACTIONS = [
     (_thirds, {"predictors": ["a", "b", "c", cg.interaction("a", "b", "c")]}),
     (_product, {"predictors": ["abc"]}),
 ]
-FAR_OUT = [(_far(spread), {"predictors": ["far"]}) for spread in (1e-4, 1e-3, 3e-3, 1e-2)]
+FAR_OUT = [(_far(spread), {"predictors": ["far"]}) for spread in (1e-4, 1e-3, 1.5e-3, 2e-3)]
 WEIGHTS = [(_heavy(weight, spread), {"weights": "weight"}) for weight in (1e4, 1e6) for spread in (0.0, 0.1)]
 
 
@@ -253,6 +253,8 @@ def _saturated(defended: bool) -> int:
 
 QUERIES = 200
 MANY = 102
+PATIENCE = 20
+"""After so many refusals the attacker believes that the budget is used up."""
 
 
 def _accumulated(defended: bool, together: bool) -> int:
@@ -270,13 +272,16 @@ def _accumulated(defended: bool, together: bool) -> int:
     }
     equations: list[int] = []
     sums: list[float] = []
-    step = 50 if together else 1
-    for first in range(0, QUERIES if defended else MANY + 8, step):
+    step, refused = 50 if together else 1, 0
+    for first in range(0, QUERIES if defended and not together else MANY + 8, step):
         names = list(columns)[first : first + step]
         cohort = cg.cohort(t.year < 2100, **{name: columns[name] for name in names})
         try:
             table = made.run(cg.Describe(cohort, columns=names)).to_pandas()
         except CivicGridError:
+            refused += 1
+            if refused == PATIENCE:
+                break
             continue
         for name, mean in zip(table["variable"], table["mean"], strict=True):
             if not np.isnan(mean):

@@ -14,7 +14,7 @@ from civicgrid.errors import CivicGridError
 from unit.node.sites import DATASET, described, stored
 
 OPEN = cg.Policy.open()
-TARGETS = 8
+TARGETS = 6
 
 
 def frames(size: int = 150) -> dict[str, pd.DataFrame]:

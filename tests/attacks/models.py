@@ -1,7 +1,6 @@
 """Attacks on published models: by a researcher who chooses outcome, predictors, weights and offset, and reads estimates.
 
-Steering the coefficients of a fit is a hub's attack and stands with the others of the hub. There is no entry for risk
-sets or exact times: Cox regression and Kaplan-Meier curves are not among the methods yet.
+Steering the coefficients of a fit is a hub's attack, and not in here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every attack, in the order of the table that `make attacks` prints."""
+"""Every attack, in the order of the table that `make attacks` prints.
+
+There is none on risk sets or exact times, since Cox regression and Kaplan-Meier curves are not among the methods yet.
+"""
 
 from __future__ import annotations
 

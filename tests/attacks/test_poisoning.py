@@ -39,7 +39,7 @@ def test_what_a_rival_blocks_and_for_how_long() -> None:
 
     # The custodians may end the epoch, having read that.
     for site in at.sites.values():
-        with site.state.transaction():
+        with site.state.transaction("epoch-ended"):
             assert site.state.epochs.end(DATASET)
     assert answered(at, wanted, "P-1") == everywhere
 

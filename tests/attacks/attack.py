@@ -16,7 +16,12 @@ Adversary = Literal["researcher", "hub", "node", "outsider"]
 
 @dataclass(frozen=True)
 class Attack:
-    """`recovered(defended)` gives how many of the `at_risk` rows the adversary ends up knowing."""
+    """`recovered(defended)` gives how many of the `at_risk` rows the adversary ends up knowing.
+
+    Somebody's row is recovered when the adversary states what is secret in it, by a way that is never wrong about anybody.
+    Where the attack is on who may ask or be added up, it is all people of the answer that is had so. `defence` is empty
+    where nothing holds yet.
+    """
 
     name: str
     adversary: Adversary

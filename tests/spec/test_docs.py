@@ -290,6 +290,21 @@ def test_every_layer_is_on_the_architecture_page() -> None:
     assert [area for area in sorted(areas) if not re.search(rf"\b{area}\b", page)] == []
 
 
+def test_every_attack_is_on_the_page_about_security() -> None:
+    from attacks.suite import ATTACKS, STANDING
+
+    # The page is wrapped, names too.
+    held, remains = " ".join(whole("security.md").split()).split("## What remains possible")
+    assert [attack.name for attack in ATTACKS if f"`{attack.name}`" not in held] == []
+    assert [attack.name for attack in STANDING if f"`{attack.name}`" not in remains] == []
+
+
+def test_every_test_named_on_the_page_about_security_is_there() -> None:
+    named = set(re.findall(r"`(tests/[^`]+)`", whole("security.md")))
+    assert len(named) > 3
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def test_every_chapter_of_the_specification_is_words_and_examples() -> None:
     chapters = extension("language_spec").chapters()
     assert len(chapters) == len(list((ROOT / "tests" / "spec" / "query").glob("test_*.py")))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from civicgrid.disclosure.output import Output, OutputTable
 from civicgrid.errors import CivicGridError, FitError
 from civicgrid.methods.plan import Plan
-from civicgrid.present.tables import as_html, as_text
+from civicgrid.present.tables import as_csv, as_html, as_text
 from civicgrid.wire import AnalysisResult, SiteOutcome, StudyResult
 
 if TYPE_CHECKING:
@@ -100,13 +100,20 @@ class Result:
         """One table as a DataFrame: the first, or the one of this name. Hidden and missing values are NaN or None."""
         import pandas as pd
 
+        chosen = self._table(table)
+        return pd.DataFrame([list(row) for row in chosen.rows], columns=[column.name for column in chosen.columns])
+
+    def to_csv(self, table: str | None = None) -> str:
+        """One table as the text of a CSV file: the first, or the one of this name. Safe to open in a spreadsheet."""
+        return as_csv(self._table(table))
+
+    def _table(self, name: str | None) -> OutputTable:
         names = list(self.tables)
         if not names:
             raise CivicGridError(f"{self.name} has no table to show. {' '.join(self.suppressed)}")
-        if table is not None and table not in self.tables:
-            raise CivicGridError(f"{self.name} has no table {table!r}. It has: {', '.join(names)}.")
-        chosen = self.tables[table if table is not None else names[0]]
-        return pd.DataFrame([list(row) for row in chosen.rows], columns=[column.name for column in chosen.columns])
+        if name is not None and name not in self.tables:
+            raise CivicGridError(f"{self.name} has no table {name!r}. It has: {', '.join(names)}.")
+        return self.tables[name if name is not None else names[0]]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: tables as lists of rows by column name, facts, notes, sites."""

@@ -169,6 +169,7 @@ def combine(released: Sequence[bytes], sites: Sequence[str] = ()) -> Combined:
             combined = _side_by_side(read, tuple(sites))
         else:
             combined = _add_masked(read) if read[0][1] == "masked" else _add_open(read)
+        _possible(combined)
     except (ValueError, TypeError, PlanError, TrustError) as error:
         raise WireError(f"The sites' shares do not fit together: {error}. Nothing was added.") from None
     except (LookupError, ArithmeticError, MemoryError) as error:
@@ -225,6 +226,14 @@ def _side_by_side(read: list[Any], sites: tuple[str, ...]) -> Combined:
         values, hidden = np.array([t[0] for t in told], dtype=np.int64), np.array([t[1] for t in told])
         combined[pieces[0][1]] = Received(pieces[0][1], values, hidden, sites=sites)
     return combined
+
+
+def _possible(combined: Combined) -> None:
+    """No fewer than nobody: such a total is that of a site that lies, or has read another mask."""
+    for received in combined.values():
+        counts = [received.values, received.low, received.high]
+        if received.values.dtype == np.int64 and any((c < 0).any() for c in counts if c is not None):
+            raise ValueError(f"{received.name} counts fewer than nobody")
 
 
 def _declared(kinds: Iterable[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from html import escape
 from io import StringIO
@@ -140,6 +141,21 @@ def html_table(table: OutputTable) -> str:
         body.append(f"<tr>{''.join(line)}</tr>")
     title = escape(table.title or table.name)
     return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+def as_csv(table: OutputTable) -> str:
+    """The table for a file: values as published, hidden and missing ones empty. A text that a spreadsheet would run is
+    kept from it by an apostrophe (OWASP, CSV Injection): names of levels come from the data of others.
+    """
+    held = StringIO()
+    writer = csv.writer(held, lineterminator="\n")
+    for row in ([column.name for column in table.columns], *table.rows):
+        writer.writerow([f"'{v}" if isinstance(v, str) and v.lstrip(" ").startswith(FORMULAS) else v for v in row])
+    return held.getvalue()
 
 
 def as_html(output: Output) -> str:

@@ -173,6 +173,15 @@ def test_shares_of_different_shape_name_kind_or_mode_are_not_added() -> None:
         combine([opened(plain), masked([plain, plain, plain])[0]])
 
 
+def test_a_total_of_fewer_than_nobody_is_not_believed() -> None:
+    honest: Share = (Counts("people", whole(60, 60), (dimension(2),)),)
+    lie: Share = (Counts("people", whole(-500, 60), (dimension(2),)),)
+    with pytest.raises(WireError, match="people counts fewer than nobody"):
+        combine([opened(honest, Thresholds.open()), opened(lie, Thresholds.open())])
+    with pytest.raises(WireError, match="people counts fewer than nobody"):
+        combine(masked([honest, honest, lie]))
+
+
 def test_a_lost_or_doubled_masked_share_is_noticed() -> None:
     share: Share = (Counts("people", whole(*range(40)), (dimension(40),)),)
     sent = masked([share, share, share])

@@ -15,7 +15,7 @@ from civicgrid.disclosure.shapes import Counts, Derived, Histogram, Measures, Ra
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.describe import Describe, differences
-from civicgrid.methods.describe.quantiles import first_edges
+from civicgrid.methods.describe.quantiles import Below, first_edges
 from civicgrid.methods.method import Ask
 from civicgrid.query.types import BOOL, DATE, FLOAT, INT, ColumnType, category
 from unit.methods.pooled import add, masked, run_frame, run_pooled, schema_of, table_of
@@ -238,6 +238,29 @@ def test_bounds_hold_when_sites_answer_in_the_open() -> None:
         truth = np.quantile(frame[name], [0.25, 0.5, 0.75])
         assert (np.abs(block.values[row, 2:5] - truth) <= block.bounds[row, 2:5]).all()
         assert (block.bounds[row, 2:5] < 0.5 * (truth[2] - truth[0])).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_quantile_is_in_a_bin_with_ten_people_and_off_by_no_more_than_it_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.rint(rng.normal(50, rng.choice([1, 5, 20]), rng.integers(10, 80)))
+    edges = np.concatenate([[-np.inf], np.arange(-50, 151) - 0.5, [np.inf]])
+    counts = np.array([(values < edge).sum() for edge in edges])
+    for share in (0.25, 0.5, 0.75):
+        found = Below(edges, counts, counts).quantile(share, True, 1 << 40, 10)
+        assert abs(found.value - np.quantile(values, share)) <= found.bound
+        assert all(((values >= low) & (values <= high)).sum() == people >= 10 for low, high, people in found.bins)
+
+
+def test_whoever_is_alone_in_the_middle_does_not_move_the_median() -> None:
+    """The target between two halves far apart: the ends are sought at public places, not outwards from that person."""
+    edges = np.concatenate([[-np.inf], np.arange(-100, 102) - 0.5, [np.inf]])
+    medians = set()
+    for secret in range(5):
+        values = np.array([-100] * 50 + [secret] + [100] * 50)
+        counts = np.array([(values < edge).sum() for edge in edges])
+        medians.add(Below(edges, counts, counts).quantile(0.5, True, 1 << 40, 10).value)
+    assert len(medians) == 1
 
 
 def test_a_small_group_is_hidden_in_every_table() -> None:

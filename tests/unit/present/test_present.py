@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -18,7 +20,7 @@ from civicgrid.errors import CivicGridError
 from civicgrid.methods import METHODS
 from civicgrid.present.plots import describe, drawable, figure, svg
 from civicgrid.present.report import Section, report
-from civicgrid.present.tables import HIDDEN, as_html, as_text, cells, html_table, write
+from civicgrid.present.tables import HIDDEN, as_csv, as_html, as_text, cells, html_table, write
 from civicgrid.wire import SiteOutcome
 
 EVIL = '<script>x</script><img src="http://evil.example/a">&"\''
@@ -260,3 +262,23 @@ def test_a_table_of_a_hostile_hub_is_not_drawn() -> None:
         {"columns": (term, term, *names[1:])},
     ):
         assert not drawable(good.model_copy(update=changed))
+
+
+def test_a_table_as_a_file_has_the_values_and_no_formula() -> None:
+    names = ("=1+1", "+x", "-x", "@x", " =x", "＝x", "plain", "a=b", "5")
+    rows = tuple((name, number, None if number else -1.5) for number, name in enumerate(names))
+    columns = tuple(OutputColumn(name=name) for name in ("@level", "people", "x"))
+    text = as_csv(OutputTable(name="t", title="T", columns=columns, rows=rows, hidden=((1, 2),)))
+    read = list(csv.reader(io.StringIO(text)))
+    assert read[0] == ["'@level", "people", "x"]
+    assert [row[0] for row in read[1:]] == [*(f"'{name}" for name in names[:6]), *names[6:]]
+    assert [row[1] for row in read[1:]] == [str(number) for number in range(len(names))]
+    assert [row[2] for row in read[1:]] == ["-1.5", *[""] * (len(names) - 1)], "numbers stay numbers, hidden ones are empty"
+
+
+def test_a_result_gives_its_tables_as_files(answer: Answer) -> None:
+    result = answer["describe"]
+    assert result.to_csv().splitlines()[0].startswith("variable,group,mean")
+    assert result.to_csv("ward") == as_csv(result.tables["ward"])
+    with pytest.raises(CivicGridError, match="has no table 'none'"):
+        result.to_csv("none")

@@ -34,8 +34,8 @@ class Describe(Method):
 
     The standard deviation takes two rounds: sums of squares are about the mean of the first, so large
     values with a small spread lose no digits. Quartiles come from counts below public edges (see
-    `quantiles`) and say how far off they can be at most; declare a range in the data dictionary for closer
-    ones. There are no minima and no maxima: each is one person's value.
+    `quantiles`) that hold at least the smallest number of people of a cell, and say how far off they can be at most;
+    declare a range in the data dictionary for closer ones. There are no minima and no maxima: each is one person's value.
 
     People without a group are left out, and counted. Dates are not described: make a number of them, such
     as an age.
@@ -109,5 +109,5 @@ class Describe(Method):
 
     def coordinate(self, schema: Schema, thresholds: Thresholds = OPEN) -> Coordination:
         layout = self._layout(schema)
-        summary = yield from summarise(layout)
+        summary = yield from summarise(layout, thresholds.min_cell)
         return tables(layout, summary)

@@ -6,6 +6,9 @@ both sides of nought. Further edges divide the bins in which the quantiles lie, 
 holds ten people on average. The edges of a whole number lie between the whole numbers, so that its
 quantiles can come out exact.
 
+A published quantile lies in a bin that holds as many people as a cell must: in a closer one it could be one person's
+value. So neighbouring bins are taken together, and the bound beside the quantile says so.
+
 The quantile is that of R's type 7 and NumPy's default: between the order statistics around (n - 1) q. Source:
 R.J. Hyndman and Y. Fan (1996), Sample quantiles in statistical packages, The American Statistician
 50(4):361-365.
@@ -96,9 +99,9 @@ class Below:
         np.minimum.at(high, place, np.concatenate([self.high, other.high]))
         return Below(edges, low, high)
 
-    def quantile(self, share: float, whole: bool, unknown: int) -> Quantile:
-        """The quantile of this share of people; not available where the number of people is not known to be
-        under `unknown`.
+    def quantile(self, share: float, whole: bool, unknown: int, together: int = 0) -> Quantile:
+        """The quantile of this share of people, from bins that hold `together` people or more; not available where the
+        number of people is not known to be under `unknown`.
         """
         fewest, most = int(self.low[-1]), int(self.high[-1])
         if fewest <= 0 or most >= unknown:
@@ -109,7 +112,7 @@ class Below:
         if fewest != most:
             last = math.ceil((most - 1) * share)
             part = 0.5
-        bins = [self._bin(first, whole), self._bin(last, whole)]
+        bins = [self._bin(first, whole, together), self._bin(last, whole, together)]
         if fewest != most:
             bins = [(bins[0][0], bins[1][1], bins[1][2])]
         if not all(math.isfinite(low) and math.isfinite(high) for low, high, _ in bins):
@@ -119,20 +122,34 @@ class Below:
         bound = sum(w * (high - low) / 2 for w, (low, high, _) in zip(weights, bins, strict=True))
         return Quantile(value, bound, tuple(dict.fromkeys(bins)))
 
-    def _bin(self, rank: int, whole: bool) -> tuple[float, float, int]:
-        """Between which edges the person of this rank (from 0) lies for certain, and how many people lie
-        there.
+    def _bin(self, rank: int, whole: bool, together: int) -> tuple[float, float, int]:
+        """Between which edges the person of this rank (from 0) lies for certain with as many others as make `together`,
+        and how many people lie there.
         """
         start = int(np.flatnonzero(self.high <= rank)[-1])
         ends = np.flatnonzero(self.low > rank)
         if not len(ends):
             return float(self.edges[start]), math.inf, 0
         end = int(ends[0])
+        start, end = self._block(start, end, together)
         low, high = float(self.edges[start]), float(self.edges[end])
         people = int(self.high[end] - self.low[start])
         if whole and math.isfinite(low) and math.isfinite(high):
             return math.ceil(low), math.floor(high), people
         return low, high, people
+
+    def _block(self, start: int, end: int, together: int) -> tuple[int, int]:
+        """The bins from `start` to `end` with their neighbours, until `together` people are there.
+
+        They are the halves of the edges, halves of these, and so on. Ends that were sought outwards from one person would
+        have that person in their middle.
+        """
+        most, size = len(self.edges) - 1, 1
+        first, last = start, end
+        while self.low[last] - self.high[first] < together and last - first < most:
+            size *= 2
+            first, last = start // size * size, min(-(-end // size) * size, most)
+        return first, last
 
 
 def further_edges(found: list[Quantile], column: ColumnType) -> FloatArray:

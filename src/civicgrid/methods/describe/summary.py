@@ -39,9 +39,9 @@ class Summary:
     ungrouped: Received | None
 
 
-def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
+def summarise(layout: Layout, together: int = 0) -> Generator[Ask, Combined, Summary]:
     """The survey, then sums of squares about its means together with closer edges, then closer edges while
-    they help.
+    they help. A quantile is given between edges that hold `together` people.
     """
     numbers = layout.numbers
     edges = {name: first_edges(layout.schema[name]) for name in numbers}
@@ -94,7 +94,7 @@ def summarise(layout: Layout) -> Generator[Ask, Combined, Summary]:
         sd[sd <= 4 * np.finfo(np.float64).eps * np.abs(whole_mean)] = 0.0
     sd[people < 2] = np.nan
     quantiles = {
-        (group, index): _quantiles(layout, name, below[name][group])
+        (group, index): _quantiles(layout, name, below[name][group], together)
         for index, name in enumerate(numbers)
         for group in range(len(groups))
     }
@@ -140,9 +140,9 @@ def _below(received: Received, edges: FloatArray) -> list[Below]:
     return found if len(found) == 1 else [*found, Below(ends, low.sum(axis=0), high.sum(axis=0))]
 
 
-def _quantiles(layout: Layout, name: str, below: Below) -> list[Quantile]:
+def _quantiles(layout: Layout, name: str, below: Below, together: int = 0) -> list[Quantile]:
     whole = layout.schema[name].kind == "int"
-    return [below.quantile(share, whole, UNKNOWN) for share in SHARES]
+    return [below.quantile(share, whole, UNKNOWN, together) for share in SHARES]
 
 
 def _with_all(people: FloatArray, mean: FloatArray, squares: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

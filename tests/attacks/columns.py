@@ -1,0 +1,231 @@
+"""Attacks by what a researcher writes into a plan: each works as shipped, against a permit for any plan.
+
+A permit that lists the digests of plans which somebody has read (`civicgrid node permit --plan`) is what stands against
+these today. They are kept here so that it is known what they recover, and noticed when a rule stops them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import civicgrid as cg
+from attacks.attack import Attack
+from attacks.trial import DATASET, FRAMES, OPEN, SECRET, frames, grid, known, number
+from civicgrid.curation.store import Store
+from civicgrid.errors import CivicGridError
+from civicgrid.node.session import Stored
+from unit.node.sites import CACHE, World
+
+AIMED = range(2, 6)
+TARGETS = len(AIMED)
+
+
+def _nobody_or_one(defended: bool) -> int:
+    """How many people are the target and positive: nought is shown as nought, one is hidden."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        cohort = cg.cohort(t.ward < 9, both=(t.year == 1900 + target) & t.positive)
+        try:
+            table = made.run(cg.Describe(cohort, columns=["both"])).to_pandas().set_index("both")
+            value = table.loc["yes", "people"]
+            guesses.append(bool(np.isnan(value)) if defended else value == 1)
+        except CivicGridError:
+            guesses.append(None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _moved_mean(defended: bool) -> int:
+    """Two means over the same people, of a column and of the same column but a hundred more if the target is positive."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        moved = cg.case(cg.when(person).then(t.ward + 100), otherwise=t.ward)
+        cohort = cg.cohort(t.ward < 9, ward=t.ward, moved=moved)
+        try:
+            means = made.run(cg.Describe(cohort, columns=["ward", "moved"])).to_pandas()["mean"]
+            guesses.append(bool(means[1] > means[0]))
+        except CivicGridError:
+            guesses.append(None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _exact_counts(defended: bool) -> int:
+    """How many have no value of a column: nobody, or the target if positive. Two tables of two by two, one of them of a
+    column that the target has no value in; the odds ratio and the risks of each fix the exact counts behind its rounded
+    ones, and the totals differ by the answer.
+    """
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        totals = [
+            _total(made, cg.cohort(t.ward < 9, rows=t.ward < 2, across=t.cost > 100)),
+            _total(made, cg.cohort(t.ward < 9, rows=_missing_for(t, person), across=t.cost > 100)),
+        ]
+        guesses.append(None if None in totals else totals[0] != totals[1])
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _missing_for(t: Any, person: Any) -> Any:
+    """Whether somebody is in an early ward, without a value for the person."""
+    return cg.case(cg.when(~person & (t.ward < 2)).then("early"), cg.when(~person).then("late"))
+
+
+def _total(made: Any, cohort: Any) -> int | None:
+    """The exact number of people in a table of two by two, from its rounded counts and its statistics."""
+    try:
+        result = made.run(cg.Crosstab(cohort, rows="rows", columns="across"))
+    except CivicGridError:
+        return None
+    table = result.to_pandas()
+    names = [name for name in table.columns if not name.endswith("%")][1:3]
+    rounded = table[names].to_numpy(dtype=float)[:2]
+    effects = result.to_pandas("effects")["estimate"].to_numpy(dtype=float)
+    chi = result.to_pandas("association")["statistic"].item()
+    if np.isnan(rounded).any() or np.isnan(effects).any():
+        return None
+    found = {
+        int(cells.sum())
+        for off in itertools.product(range(-2, 3), repeat=4)
+        for cells in [rounded + np.array(off).reshape(2, 2)]
+        if _agrees(cells, effects, chi)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _agrees(cells: np.ndarray, effects: np.ndarray, chi: float) -> bool:
+    (a, b), (c, d) = cells
+    p, q, n = b / (a + b), d / (c + d), cells.sum()
+    statistic = n * (a * d - b * c) ** 2 / ((a + b) * (c + d) * (a + c) * (b + d))
+    said = np.array([*effects, chi])
+    return bool(np.allclose([d * a / (b * c), q / p, q - p, statistic], said, rtol=2e-5, atol=2e-6))
+
+
+def _nine_and_one(defended: bool) -> int:
+    """A count of nine people whom the attacker knows, and of the target if positive: nine are hidden, ten are shown."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        nine = [float(cost) for cost in FRAMES["ash"]["cost"].iloc[20:29]]
+        known_to_all = t.cost == nine[0]
+        for cost in nine[1:]:
+            known_to_all = known_to_all | (t.cost == cost)
+        try:
+            result = made.run(cg.Count(cg.cohort(known_to_all | ((t.year == 1900 + target) & t.positive))))
+            value = result.output.tables[0].rows[0][-1]
+            guesses.append(value == 10)
+        except CivicGridError:
+            guesses.append(False if defended else None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _two_data_sets(defended: bool) -> int:
+    """The same people in two data sets of a site: who is positive, from the one; and all of them but the target, from the
+    other.
+    """
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        at = World(FRAMES) if defended else World(FRAMES, policy=OPEN)
+        for name, site in at.sites.items():
+            store = Store(None)
+            for dataset in ("trial", "registry"):
+                store.load_table(dataset, FRAMES[name], at.dictionary)
+            site.data = Stored(store, CACHE)
+            at.trust[name].own_permits = [at.permit(name, datasets=("trial", "registry"), pooled_threshold=True)]
+        schema = at.sites["ash"].data.holdings()[0].dictionary
+        assert schema is not None
+        read = []
+        for dataset in ("trial", "registry"):
+            t = cg.dataset(dataset, schema)
+            condition = t.positive if dataset == "trial" else t.positive & (t.year != 1900 + target)
+            means = cg.cohort(condition, ward=t.ward)
+            result = at.run(at.plan(cg.Describe(means, columns=["ward"]))).analyses[0]
+            if result.output is not None and all(site.status == "answered" for site in result.sites):
+                read.append(result.output.tables[0].rows[0][1])
+        guesses.append(read[0] != read[1] if len(read) == 2 else None)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+# --- exact means -----------------------------------------------------------------------------------------------------
+
+
+def _means(made: Any, cohort: Any, names: list[str]) -> dict[str, float] | None:
+    """The published means, if all sites are in them and none is hidden."""
+    try:
+        result = made.run(cg.Describe(cohort, columns=names))
+    except CivicGridError:
+        return None
+    found = {str(row[0]): row[1] for row in result.output.tables[0].rows}
+    if any(site.status != "answered" for site in result.sites) or None in found.values():
+        return None
+    return {name: float(mean) for name, mean in found.items()}  # type: ignore[arg-type]
+
+
+HIDDEN = 3
+
+
+def _hidden_cell(defended: bool) -> int:
+    """A ward of three people is hidden in every table. But the means of "in the first ward" and "in the second", as numbers
+    0 and 1, are exact: what they leave over is the third, and both are fractions of one number of people.
+    """
+    sizes = {"ash": (21, 15, HIDDEN), "birch": (20, 15, 0), "cedar": (20, 16, 0)}
+    held = {
+        name: pd.DataFrame({"ward": ["north"] * north + ["south"] * south + ["third"] * third})
+        for name, (north, south, third) in sizes.items()
+    }
+    made = grid(defended, held)
+    ward = made.dataset(DATASET).ward
+    cohort = cg.cohort(ward.is_not_null(), north=(ward == "north").as_int(), south=(ward == "south").as_int())
+    means = _means(made, cohort, ["north", "south"])
+    if means is None:
+        return 0
+    rest = 1 - means["north"] - means["south"]
+    fits = [n for n in range(50, 200) if all(abs(n * m - round(n * m)) < 1e-4 * n / 50 for m in (*means.values(), rest))]
+    return HIDDEN if fits and round(fits[0] * rest) == HIDDEN else 0
+
+
+def _three_answers(defended: bool) -> int:
+    """All who were born early, all who were born late and the target with them, and everybody: the first two less the third
+    are the target. No two are near, and at sites of some size what one leaves of another is more than the ledger keeps.
+    """
+    found, large = 0, frames(400)
+    for target in AIMED:
+        made = grid(defended, large)
+        t = made.dataset(DATASET)
+        person = t.year == 1900 + target
+        sums = []
+        for population in (t.year < 1968, (t.year >= 1968) | person, t.year < 2100):
+            # The mean of whole numbers says how many people there are, among the five that the rounded count allows.
+            cohort = cg.cohort(population, cost=t.cost - 100, year=t.year - 1968, ward=t.ward)
+            means = _means(made, cohort, ["cost", "year", "ward"])
+            shown = number(made, cg.Count(cg.cohort(population)))
+            if means is None or shown is None:
+                break
+            whole = [means["year"], means["ward"]]
+            people = min(
+                (int(shown) + off for off in range(-2, 3)), key=lambda n: sum(abs(n * m - round(n * m)) for m in whole)
+            )
+            sums.append(people * means["cost"])
+        found += len(sums) == 3 and abs(sums[0] + sums[1] - sums[2] + 100 - large["ash"]["cost"].iloc[target]) < 0.5
+    return found
+
+
+STANDING = [
+    Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
+    Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
+    Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
+    Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
+    Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
+    Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
+    Attack("exact counts from statistics", "researcher", "", TARGETS, _exact_counts),
+]

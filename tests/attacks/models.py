@@ -203,31 +203,6 @@ def _intercepts(defended: bool, target: int, use: str, columns: Two) -> list[flo
     return found
 
 
-# --- a note about one site ------------------------------------------------------------------------------------------
-
-
-def _unvarying(defended: bool, company: int) -> int:
-    """A small site takes part with the target and so many others of whom the attacker knows that they are not positive. A
-    note of the fit says whether the outcome is the same for everybody at some site.
-    """
-    guesses: list[bool | None] = []
-    truth = [True, False, False, True]
-    for secret in truth:
-        small = pd.DataFrame({"year": 1900 + np.arange(1 + company), "ward": 1, "cost": 100.0, "positive": False})
-        small.loc[0, "positive"] = secret
-        small["ward"] = np.arange(len(small)) % 5
-        made = grid(defended, {"ash": small, "birch": FRAMES["birch"], "cedar": FRAMES["cedar"]})
-        t = made.dataset(DATASET)
-        cohort = cg.cohort(t.year < 2100, positive=t.positive, ward=t.ward)
-        try:
-            fit = made.run(cg.GLM(cohort, outcome="positive", predictors=["ward"], family="binomial"))
-            answered = all(site.status == "answered" for site in fit.sites)
-            guesses.append(not any("the same for everybody" in note for note in fit.notes) if answered else None)
-        except CivicGridError:
-            guesses.append(None)
-    return known(guesses, truth)
-
-
 # --- as many coefficients as people ----------------------------------------------------------------------------------
 
 
@@ -307,13 +282,11 @@ ATTACKS = [
     Attack("as many coefficients as people", "researcher", "model rules: people", ALONE, _saturated),
     Attack("covariance accumulation, 200 queries", "researcher", "budget of answers", MANY,
            partial(_accumulated, together=False)),
-    Attack("a note about a site of two people", "researcher", "model rules: people at a site", 4,
-           partial(_unvarying, company=1)),
+    Attack("covariance accumulation in one description", "researcher", "budget of variables", MANY,
+           partial(_accumulated, together=True)),
 ]  # fmt: skip
 
 STANDING = [
-    Attack("covariance accumulation in one description", "researcher", "", MANY, partial(_accumulated, together=True)),
     Attack("a somewhat greater weight for one person", "researcher", "", TARGETS, _light),
-    Attack("a note about one site", "researcher", "", 4, partial(_unvarying, company=29)),
     Attack("an offset that differs for one person", "researcher", "", TARGETS, _offset),
 ]

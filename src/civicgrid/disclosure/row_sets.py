@@ -51,6 +51,7 @@ create table if not exists row_sets (
 create table if not exists released_sets (
     answer text not null, row_set integer not null references row_sets, columns text not null, role text not null,
     definition text not null, primary key (answer, row_set, columns, role, definition));
+create table if not exists numbers (answer text primary key, given integer not null);
 create index if not exists released_sets_row_set on released_sets (row_set);
 """
 
@@ -111,6 +112,11 @@ class Answered:
     @cached_property
     def digests(self) -> frozenset[str]:
         return frozenset(part.digest for part in self.sets)
+
+    @cached_property
+    def given(self) -> int:
+        """Of how many variables the answer gives sums over its people."""
+        return sum(part.role == "whole" and bool(part.columns) for part in self.sets)
 
     def definitions(self, digest: str) -> set[str]:
         """By which conditions the answer has this set of people."""
@@ -253,6 +259,7 @@ class RowSets:
                 "insert or ignore into released_sets values (?, ?, ?, ?, ?)",
                 (answer.name, row[0], "\n".join(sorted(part.columns)), part.role, part.definition),
             )
+        self.connection.execute("insert or ignore into numbers values (?, ?)", (answer.name, answer.given))
         index = self._index(load)
         index.add([entry for entry in added if entry[0] not in index.known])
 
@@ -270,14 +277,16 @@ class RowSets:
                     found |= {(digest, str(definition)) for (definition,) in stands}
         return len(found - {(part.digest, part.definition)})
 
-    def answers(self, load: Load, part: RowSet) -> set[str]:
-        """The questions that have been answered about just these people in this epoch."""
+    def answers(self, load: Load, part: RowSet) -> dict[str, int]:
+        """The questions that have been answered about just these people in this epoch, and of how many variables each gave
+        sums.
+        """
         found = self.connection.execute(
-            "select distinct answer from released_sets join row_sets on id = row_set "
+            "select distinct answer, given from released_sets join row_sets on id = row_set join numbers using (answer) "
             "where dataset = ? and epoch = ? and digest = ? and role = 'cohort'",
             (load.dataset, load.epoch, part.digest),
         )
-        return {str(row[0]) for row in found}
+        return {str(answer): int(given) for answer, given in found}
 
     def forget(self) -> None:
         """Drop what is held in memory: a transaction in which sets were entered has been rolled back."""

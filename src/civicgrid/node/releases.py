@@ -26,6 +26,12 @@ MOST_ROUGH = 5
 """Of so many cohorts within a few people of each other a site tells roughly how many they hold: more could be averaged."""
 
 
+PEOPLE_A_VARIABLE, LEAST_VARIABLES = 2, 10
+"""Over the same people, sums of at most half as many variables as there are people (and of ten in any case) are answered in
+one epoch: as many equations as people would be their records.
+"""
+
+
 class Releases:
     """The release ledger of one site. Under an open policy, in a simulation, nothing is compared."""
 
@@ -49,9 +55,12 @@ class Releases:
             return
         if self.state.row_sets.conflict(load, answers, within):
             raise Withheld(Code.DISCLOSURE, "too near to what was answered before")
-        given = self.state.row_sets.answers(load, answers[0].sets[0])
-        if len(given | {answer.name for answer in answers}) > self.policy().ledger.answers:
+        people = answers[0].sets[0]
+        given = self.state.row_sets.answers(load, people) | {answer.name: answer.given for answer in answers}
+        if len(given) > self.policy().ledger.answers:
             raise Withheld(Code.DISCLOSURE, "as many analyses of these people as the policy allows in one epoch")
+        if sum(given.values()) > max(people.size // PEOPLE_A_VARIABLE, LEAST_VARIABLES):
+            raise Withheld(Code.DISCLOSURE, "sums of too many variables over so few people")
         if set(analyses) == set(methods):
             session.checked = (self.state.row_sets.entered, thresholds)
 

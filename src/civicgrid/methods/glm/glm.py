@@ -232,14 +232,6 @@ class GLM(Method):
         if surveyed.without:
             sites = "one site" if surveyed.without == 1 else f"{surveyed.without} sites"
             notes.append(f"At {sites} there was nobody, or too few people for the model: they are not in it.")
-        one_sided = (
-            (
-                "At one site or more the outcome is the same for everybody. The fit is that of all sites "
-                "together, and exact.",
-            )
-            if surveyed.totals["unvarying"]
-            else ()
-        )
         estimates = Estimates(
             "estimates",
             _title(model),
@@ -250,7 +242,6 @@ class GLM(Method):
             size,
             surveyed.cells,
             covariance,
-            one_sided,
         )
         return RawOutput((estimates,), facts, counts, tuple(notes))
 

@@ -28,13 +28,13 @@ ALL = Dimension("people", ("all",))
 
 _PIECE = 1024
 
-TOTALS = ("people", "weight", "outcome", "exposure", "saturated", "unvarying")
+TOTALS = ("people", "weight", "outcome", "exposure", "saturated")
 """What the survey adds up beside the numbers: people; weights; weighted outcome; weights by exp(offset);
-the saturated log-likelihood; and whether the outcome has but one value here.
+and the saturated log-likelihood.
 """
 
 
-TOTAL_SIZES = [0, 0, 2, 9, 7, 0]
+TOTAL_SIZES = [0, 0, 2, 9, 7]
 """Their public sizes as powers of two: each holds the most that `bounds`, `LARGEST_COUNT` and `LARGEST_WEIGHT` allow,
 from four thousand million people.
 """
@@ -50,7 +50,6 @@ def survey(model: Model, table: Table) -> Share:
     cells = Cells(model)
     used = dropped = invalid = 0
     totals, places, squares = np.zeros(len(TOTALS)), np.zeros((len(model.measured), 2)), 0.0
-    low, high = np.inf, -np.inf
     middles, scratch = [(name, model.middle(name)) for name in model.measured], np.empty(BLOCK)
     for people in model.people(table):
         dropped += people.dropped
@@ -59,7 +58,6 @@ def survey(model: Model, table: Table) -> Share:
             continue
         used += people.count
         y, offset, weights = model.response(people), people.number(model.offset), people.number(model.weights)
-        low, high = min(low, float(y.min())), max(high, float(y.max()))
         exposure = _exposure(offset, weights)
         totals += _totals(model, y, exposure, weights)
         squares += 0.0 if exposure is None else float(exposure @ exposure)
@@ -67,7 +65,6 @@ def survey(model: Model, table: Table) -> Share:
             away = np.subtract(people.arrays[name], middle, out=scratch[: people.count]) if middle else people.arrays[name]
             places[index] += away.sum(), np.abs(away, out=scratch[: people.count]).sum()
         cells.count(people)
-    totals[TOTALS.index("unvarying")] = float(used > 0 and low >= high)
     sizes = [model.magnitude(name) for name in model.measured for _ in range(2)]
     exposed = totals[TOTALS.index("exposure")]
     effective = round(exposed**2 / squares) if squares > 0.0 else None
@@ -95,7 +92,7 @@ def _totals(model: Model, y: FloatArray, exposure: FloatArray | None, weights: F
     # A linear regression starts at nought and needs no mean.
     outcome = 0.0 if model.family.estimated_dispersion else whole @ y
     exposed = 0.0 if exposure is None else exposure.sum()
-    return np.array([len(y), whole.sum(), outcome, exposed, saturated, 0.0])
+    return np.array([len(y), whole.sum(), outcome, exposed, saturated])
 
 
 def _count(name: str, value: int) -> Counts:

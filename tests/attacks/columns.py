@@ -220,6 +220,10 @@ def _three_answers(defended: bool) -> int:
     return found
 
 
+ATTACKS = [
+    Attack("exact counts from statistics", "researcher", "three digits", TARGETS, _exact_counts),
+]
+
 STANDING = [
     Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
     Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
@@ -227,5 +231,4 @@ STANDING = [
     Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
     Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
     Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
-    Attack("exact counts from statistics", "researcher", "", TARGETS, _exact_counts),
 ]

@@ -11,6 +11,7 @@ from attacks.attack import Attack
 ATTACKS: list[Attack] = [
     *differencing.ATTACKS,
     *tables.ATTACKS,
+    *columns.ATTACKS,
     *models.ATTACKS,
     *rosters.ATTACKS,
     *shares.ATTACKS,

@@ -195,7 +195,8 @@ def _derived_words(title: str, gone: list[bool]) -> str:
 
 
 def _derived_table(block: Derived, gone: list[bool], thresholds: Thresholds) -> OutputTable:
-    return _plain_table(block.name, block.title, "measure", block.rows, block.columns, block.values, gone, thresholds)
+    few = thresholds.model_copy(update={"digits": min(thresholds.digits, FACT_DIGITS)})
+    return _plain_table(block.name, block.title, "measure", block.rows, block.columns, block.values, gone, few)
 
 
 def _estimates_tables(block: Estimates, withheld: bool, thresholds: Thresholds) -> list[OutputTable]:

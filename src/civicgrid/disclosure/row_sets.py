@@ -125,19 +125,19 @@ class Answered:
 
 @dataclass
 class _Index:
-    """Size and profile of every set of one epoch of one data set, in memory."""
+    """Size, profile and name of every set of one epoch of one data set, in memory."""
 
     ids: list[int] = field(default_factory=list)
-    known: set[int] = field(default_factory=set)
+    digests: dict[int, str] = field(default_factory=dict)
     sizes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     profiles: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, CLASSES), np.int32))
 
-    def add(self, found: Sequence[tuple[int, int, npt.NDArray[np.int32]]]) -> None:
+    def add(self, found: Sequence[tuple[int, int, npt.NDArray[np.int32], str]]) -> None:
         if not found:
             return
-        ids, sizes, profiles = zip(*found, strict=True)
+        ids, sizes, profiles, digests = zip(*found, strict=True)
         self.ids += ids
-        self.known.update(ids)
+        self.digests |= dict(zip(ids, digests, strict=True))
         self.sizes = np.concatenate([self.sizes, np.array(sizes, dtype=np.int64)])
         self.profiles = np.concatenate([self.profiles, np.stack(profiles)])
 
@@ -214,7 +214,10 @@ class RowSets:
             if part.role not in WHOLE:
                 continue
             others = [mine for other in given for mine in other.sets if mine.role in WHOLE]
-            for number in self._index(load).near(part, most):
+            index = self._index(load)
+            for number in index.near(part, most):
+                if index.digests[number] == part.digest:
+                    continue
                 read = self.connection.execute(
                     "select columns from released_sets where row_set = ? and role in ('cohort', 'whole')",
                     (number,),
@@ -254,14 +257,14 @@ class RowSets:
                         self.seal.close(part.people.serialize(), about),
                     ),
                 ).fetchone()  # fmt: skip
-                added.append((int(row[0]), part.size, part.profile))
+                added.append((int(row[0]), part.size, part.profile, part.digest))
             self.connection.execute(
                 "insert or ignore into released_sets values (?, ?, ?, ?, ?)",
                 (answer.name, row[0], "\n".join(sorted(part.columns)), part.role, part.definition),
             )
         self.connection.execute("insert or ignore into numbers values (?, ?)", (answer.name, answer.given))
         index = self._index(load)
-        index.add([entry for entry in added if entry[0] not in index.known])
+        index.add([entry for entry in added if entry[0] not in index.digests])
 
     def rough(self, load: Load, part: RowSet, within: int) -> int:
         """How many other cohorts of just these people, or of nearly these, have been told of roughly in this epoch."""
@@ -298,18 +301,18 @@ class RowSets:
         if key not in self._indices:
             index = _Index()
             rows = self.connection.execute(
-                "select id, size, profile, digest, snapshot from row_sets where dataset = ? and epoch = ?", key
+                "select id, size, profile, digest from row_sets where dataset = ? and epoch = ?", key
             ).fetchall()
             index.add(
                 [
-                    (int(number), int(size), np.frombuffer(self._profile(load, closed, digest, snapshot), np.int32))
-                    for number, size, closed, digest, snapshot in rows
+                    (int(number), int(size), np.frombuffer(self._profile(load, closed, digest), np.int32), str(digest))
+                    for number, size, closed, digest in rows
                 ]
             )
             self._indices[key] = index
         return self._indices[key]
 
-    def _profile(self, load: Load, closed: bytes, digest: str, snapshot: str) -> bytes:
+    def _profile(self, load: Load, closed: bytes, digest: str) -> bytes:
         return self.seal.open(closed, "profile of " + _about(load, digest))
 
 

@@ -167,6 +167,14 @@ class Store:
         have = ", ".join(found.name for found in self.datasets()) or "none yet; load one first"
         raise DataError(f"There is no data set {name!r} here. There is: {have}.")
 
+    def loaded(self, name: str) -> dt.datetime:
+        """When the present load of a data set was made."""
+        self.dataset(name)
+        row = self.cursor().execute(f"SELECT loaded_at FROM {quote(HOME)}.data_sets WHERE name = ?", [name]).fetchone()
+        assert row is not None
+        at: dt.datetime = row[0]
+        return at.replace(tzinfo=dt.UTC)
+
     def people(self, name: str) -> BitMap:
         """The numbers of all people of a data set."""
         table = "person" if self.dataset(name).kind == "omop" else "records"

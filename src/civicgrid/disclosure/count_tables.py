@@ -20,6 +20,9 @@ def hidden_cells(counts: Counts, thresholds: Thresholds) -> Mask:
 
     Such a cell counts as nought for the rules, so that they protect the others as if it were known.
     """
+    if counts.values.ndim == 0 and thresholds.min_cell:
+        # Of a whole cohort nobody looks like a few: else a cohort that one person alone can be in says whether they are.
+        thresholds = thresholds.model_copy(update={"zeros": True})
     if counts.hidden is None:
         return hide_with_margins(counts.values, thresholds)
     known = np.where(counts.hidden, 0, counts.values)

@@ -17,8 +17,9 @@ the site refuses.
 Of two cells a count matters only where one holds the other: small groups by different columns often differ by a few, and
 what the numbers differ by is then about nobody in particular.
 
-Sets of fewer people than a cell may hold count only as the people of a whole answer, and only where one holds the
-other: two different handfuls give nothing away by subtraction.
+A set of fewer people than a cell may hold counts only if it is all the people of an answer, and only against what holds
+it: two different handfuls give nothing away by subtraction. Nobody counts against nothing: what a total gains or loses
+elsewhere is held against what was answered there.
 
 What two sets leave over when one is taken from the other is known too, so *differences* of up to ten times as many people
 are kept like sets of their own: else four answers far apart (A, A without P, B, B without P and one more) give the one.
@@ -170,6 +171,10 @@ class RowSets:
             return False
         given: list[Answered] = []
         for stated in answers:
+            if self._answered(stated.name):
+                # The same question about the same people gives the same numbers, whatever has been answered since.
+                given.append(stated)
+                continue
             answer = self._with_differences(load, stated, given, within)
             for part in answer.sets:
                 if part.role == "rough" or (part.role == "cell" and part.size <= within):
@@ -184,6 +189,10 @@ class RowSets:
                     return True
             given.append(answer)
         return False
+
+    def _answered(self, name: str) -> bool:
+        found = self.connection.execute("select 1 from numbers where answer = ?", (name,)).fetchone()
+        return found is not None
 
     def _clashes(self, load: Load, answer: Answered, part: RowSet, within: int) -> bool:
         for number in self._index(load).near(part, within):
@@ -353,14 +362,15 @@ def _clash(
     if apart > within:
         return False
     if apart == 0 and same_load:
-        if "cohort" not in (part.role, earlier.role) or not (part.definition and earlier.definition):
+        named = part.definition and earlier.definition and part.size
+        if not named or "cohort" not in (part.role, earlier.role):
             return False
         mine = answer.definitions(part.digest)
         # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
         return earlier.definition not in mine and not mine & other.definitions(part.digest)
     nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
-    whole = part.role in WHOLE and earlier.role in WHOLE
-    if apart and min(part.size, earlier.size) <= within and not (whole and nested):
+    less = part if part.size <= earlier.size else earlier
+    if apart and less.size <= within and not (less.size and less.role in WHOLE and nested):
         return False
     if part.columns & earlier.columns:
         return True

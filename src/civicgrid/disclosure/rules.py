@@ -139,7 +139,8 @@ def rough_count(part: RoughCount, thresholds: Thresholds, tag: Callable[[bytes],
     """The count with noise of its own, rounded; None for fewer than `min_cell`, with or without the noise.
 
     `tag` gives bytes that only this site can work out (its cell key). From them a whole number is drawn with the mean 0 and
-    about the standard deviation `ROUGH`, at most `ROUGHEST` either way. The same people get the same number.
+    about the standard deviation `ROUGH`, at most `ROUGHEST` either way. The same people get the same number. (The node's
+    `tag` knows the conditions too: else equal numbers would say that two conditions hold for the same people.)
     """
     if thresholds.min_cell == 0:
         return part.count

@@ -19,9 +19,10 @@ class Discover(Method):
     """About how many people of the cohort each site has.
 
     Each site answers by itself, in the open. To its number it adds a few people or takes a few away, drawn at random from a
-    key that only the site has and from just these people (a cell key), rounds, and hides what is small. Asking again gives
-    the same number; asking about one person fewer draws anew, so that the difference says nothing about that person. How
-    often a site answers for nearly the same people is limited. For exact numbers of all sites together use Count.
+    key that only the site has, from just these people and the conditions that they are made by (a cell key), rounds, and
+    hides what is small. Asking again gives the same number; asking about one person fewer draws anew, so that the
+    difference says little about that person. How often a site answers for nearly the same people is limited. For exact
+    numbers of all sites together use Count.
 
     >>> Discover().kind
     'discover'

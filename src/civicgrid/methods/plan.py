@@ -127,11 +127,10 @@ def _undated(data: Any) -> Any:
 
 
 def sources(cohort: Cohort) -> dict[str, frozenset[str]]:
-    """For each column of a cohort, the columns of the data that it is made from, but for the ids that join tables."""
-    return {
-        column.name: frozenset(read for read in reads(column.series) if not read.endswith(".person_id"))
-        for column in cohort.columns
-    }
+    """For each column of a cohort, the columns of the data that it is made from: those that join tables among them, since
+    a count of records is made from nothing else.
+    """
+    return {column.name: reads(column.series) for column in cohort.columns}
 
 
 def reads(cohort: Node) -> frozenset[str]:

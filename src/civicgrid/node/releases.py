@@ -7,7 +7,6 @@ What is refused looks like any small cell. See `disclosure.row_sets` for what is
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 
 from civicgrid.canonical import digest
@@ -23,7 +22,9 @@ from civicgrid.node.state import State
 from civicgrid.query import conditions
 
 MOST_ROUGH = 5
-"""Of so many cohorts within a few people of each other a site tells roughly how many they hold: more could be averaged."""
+"""Of so many cohorts within a few people of each other, or of the same people by other conditions, a site tells roughly how
+many they hold: more could be averaged.
+"""
 
 
 PEOPLE_A_VARIABLE, LEAST_VARIABLES = 2, 10
@@ -35,10 +36,8 @@ one epoch: as many equations as people would be their records.
 class Releases:
     """The release ledger of one site. Under an open policy, in a simulation, nothing is compared."""
 
-    def __init__(
-        self, state: State, data: Callable[[], Data], policy: Callable[[], Policy], now: Callable[[], dt.datetime]
-    ) -> None:
-        self.state, self.data, self.policy, self.now = state, data, policy, now
+    def __init__(self, state: State, data: Callable[[], Data], policy: Callable[[], Policy]) -> None:
+        self.state, self.data, self.policy = state, data, policy
 
     def check(self, session: Session, analyses: Sequence[str], thresholds: Thresholds) -> None:
         """Withheld(DISCLOSURE) where an analysis comes too near to what was answered before, or one too many is asked."""
@@ -89,8 +88,12 @@ class Releases:
                 # All analyses of the plan were held against each other too, so this one changes nothing for the others.
                 session.checked = (ledger.entered, thresholds)
 
+    def conditions(self, session: Session) -> str:
+        """The name of the conditions that the people of a session are made by."""
+        return _Definitions(session.request.plan).cell(())
+
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
-        """The load that a session reads, with its epoch: fixed when the snapshot is first asked about."""
+        """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
         dataset, snapshot = session.request.plan.dataset, session.table.snapshot
         known = self.state.epochs.known(dataset, snapshot)
         if known is not None:
@@ -100,7 +103,7 @@ class Releases:
                 dataset,
                 snapshot,
                 lambda: self.data().people(dataset),
-                self.now().timestamp(),
+                self.data().loaded(dataset).timestamp(),
                 self.policy().ledger.epoch_days,
                 thresholds.min_cell,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,10 @@ class Data(ABC):
         """The numbers of all people of a data set, for the release ledger alone."""
 
     @abstractmethod
+    def loaded(self, dataset: str) -> dt.datetime:
+        """When the present load of a data set was made."""
+
+    @abstractmethod
     def open(self, cohort: Cohort) -> Table:
         """The cohort's table. DataError where the data set, a column or a concept is not there."""
 
@@ -62,6 +67,9 @@ class Stored(Data):
 
     def people(self, dataset: str) -> BitMap:
         return self.store.people(dataset)
+
+    def loaded(self, dataset: str) -> dt.datetime:
+        return self.store.loaded(dataset)
 
     def open(self, cohort: Cohort) -> Table:
         held = self.store.dataset(cohort.dataset)

@@ -93,7 +93,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.rosters = Rosters(self.identity.member, self.trusted, self.state)
-        self.releases = Releases(self.state, lambda: self.data, self.trusted.policy, lambda: self.now())
+        self.releases = Releases(self.state, lambda: self.data, self.trusted.policy)
 
     def answer(self, signed: SignedTask) -> Answered | None:
         """The reply to a task, or None where none is due. The same task gets the same bytes.
@@ -288,7 +288,9 @@ class Site:
             )
             peers = roster.peers(self.identity.member.site)
             masking = lambda limbs: mask(limbs, self.identity.exchange, peers, salt)  # noqa: E731
-        terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking, self.state.seal.tag)
+        made_by = self.releases.conditions(session).encode()
+        tag = lambda people: self.state.seal.tag(made_by + people)  # noqa: E731
+        terms = Terms(thresholds, not self._pooled(permit), len(roster.members), masking, tag)
         released = release(share, terms)
         with self.state.transaction("released") as connection:
             answered = self._put_out(task, Shared(task=task), released)

@@ -70,7 +70,9 @@ def test_an_analysis_is_named_as_a_name(grid: Simulation) -> None:
 
 
 def test_a_handle_with_the_dictionary_s_types_comes_from_the_grid(grid: Simulation) -> None:
-    assert grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] > 100))).suppressed == ()
+    nobody = grid.run(cg.Count(cg.cohort(grid.dataset("trial")["age"] > 100)))
+    assert nobody.to_pandas()["people"].isna().all()
+    assert nobody.suppressed, "nobody looks like a few"
     with pytest.raises(PlanError, match=r"no research table 'tril'|has no|No site of this grid"):
         grid.dataset("tril")
 

@@ -7,7 +7,7 @@ columns of a set are those of the cohort; the node replaces them by the columns 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,14 +60,16 @@ def used_sets(
 
     Sums or counts by level of all `columns` are given over them.
     """
-    places: list[npt.NDArray[np.intp]] = []
+    blocks: list[People] = []
     codes: list[list[Codes]] = [[] for _ in codings]
     for people in used:
-        places.append(people.places)
+        # Where the people stand is kept, not what they hold.
+        blocks.append(replace(people, arrays={}))
         for coding, found in zip(codings, codes, strict=True):
             found.append(coding.code(people))
     numbers = table.numbers
-    if (count := sum(map(len, places))) != len(numbers):
+    if (count := sum(people.count for people in blocks)) != len(numbers):
+        places = [people.places for people in blocks]
         numbers = numbers[np.concatenate([*places, np.zeros(0, dtype=np.intp)])]
     sets = [RowSet(bitmap(numbers), frozenset(columns), role="whole")]
     if count:
@@ -90,5 +92,9 @@ def cells(
 
 
 def bitmap(numbers: npt.NDArray[np.uint32]) -> BitMap:
-    """A set of person numbers."""
+    """A set of person numbers, each of which stands once."""
+    if len(numbers) and int(numbers.max()) - int(numbers.min()) + 1 == len(numbers):
+        whole = BitMap()
+        whole.add_range(int(numbers.min()), int(numbers.max()) + 1)
+        return whole
     return BitMap(np.ascontiguousarray(numbers).data)

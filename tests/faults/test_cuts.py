@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,9 @@ def test_messages_that_come_twice_count_once(
     same(grid.run(study(counts=6)), undisturbed["trial"])
     if fate == "twice":
         network.until(lambda: bool(network.wire.copies), "no copy was answered")
-        assert all(b" 400 " in answer and b"received before" in answer for answer in network.wire.copies)
+        # A copy can overtake its original on a busy machine: then the node's own is the second.
+        copies = [b" 400 " in answer and b"received before" in answer for answer in network.wire.copies]
+        assert all(copies) or "This message has been received before" in network.said("birch")
     else:
         assert "This message has been received before" in network.said("birch")
 
@@ -162,14 +164,11 @@ def test_messages_that_arrive_late_and_out_of_order(
     running = Running(grid, study(counts=10), rounds=9)
     assert running.deep.wait(60)
     assert len(kept) == 2
-    late = [threading.Thread(target=network.wire.deliver, args=(message,)) for message in reversed(kept)]
-    for thread in late:
-        thread.start()
-    same(running.answer(), undisturbed["trial"])
-    for thread in late:
-        thread.join(60)
-    # They are the node's own words, said once: heard, and nothing in them counts again.
-    assert [answer.split(b" ", 2)[1] for answer in network.wire.copies] == [b"200", b"200"]
+    with ThreadPoolExecutor(2) as both:
+        late = [both.submit(network.wire.deliver, message) for message in reversed(kept)]
+        same(running.answer(), undisturbed["trial"])
+        # They are the node's own words, said once: heard, and nothing in them counts again.
+        assert [answer.result().split(b" ", 2)[1] for answer in late] == [b"200", b"200"]
 
 
 def test_a_line_held_up_in_both_directions(

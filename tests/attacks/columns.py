@@ -7,6 +7,7 @@ these today. They are kept here so that it is known what they recover, and notic
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,31 +130,65 @@ def _nine_and_one(defended: bool) -> int:
     return known(guesses, [SECRET[target] for target in AIMED])
 
 
-def _two_data_sets(defended: bool) -> int:
+TWO = ("trial", "registry")
+
+
+def _two_data_sets(defended: bool, keyed: bool = True) -> int:
     """The same people in two data sets of a site: who is positive, from the one; and all of them but the target, from the
-    other.
+    other. The rows name the people by the same key, or by none.
     """
     guesses: list[bool | None] = []
     for target in AIMED:
-        at = World(FRAMES) if defended else World(FRAMES, policy=OPEN)
-        for name, site in at.sites.items():
-            store = Store(None)
-            for dataset in ("trial", "registry"):
-                store.load_table(dataset, FRAMES[name], at.dictionary)
-            site.data = Stored(store, CACHE)
-            at.trust[name].own_permits = [at.permit(name, datasets=("trial", "registry"), pooled_threshold=True)]
-        schema = at.sites["ash"].data.holdings()[0].dictionary
-        assert schema is not None
         read = []
-        for dataset in ("trial", "registry"):
-            t = cg.dataset(dataset, schema)
-            condition = t.positive if dataset == "trial" else t.positive & (t.year != 1900 + target)
+        at = _with_two_data_sets(defended, keyed)
+        for t in _tables(at):
+            condition = t.positive & (t.year != 1900 + target) if read else t.positive
             means = cg.cohort(condition, ward=t.ward)
             result = at.run(at.plan(cg.Describe(means, columns=["ward"]))).analyses[0]
-            if result.output is not None and all(site.status == "answered" for site in result.sites):
-                read.append(result.output.tables[0].rows[0][1])
+            if result.output is None or any(site.status != "answered" for site in result.sites):
+                break
+            read.append(result.output.tables[0].rows[0][1])
         guesses.append(read[0] != read[1] if len(read) == 2 else None)
     return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _refused_for_the_other(defended: bool) -> int:
+    """Whether the second of these questions is refused, as an oracle. Without the rule on conditions, a ledger refuses what
+    differs by one, and answers what does not differ.
+    """
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        if not defended:
+            people = FRAMES["ash"]
+            rest = people["positive"] & (people["year"] != 1900 + target)
+            guesses.append(1 <= (people["positive"] ^ rest).sum() <= 9)
+            continue
+        at = _with_two_data_sets(True, keyed=True)
+        first, second = _tables(at)
+        at.run(at.plan(cg.Count(cg.cohort(first.positive))))
+        asked = cg.cohort(second.positive & (second.year != 1900 + target))
+        result = at.run(at.plan(cg.Count(asked))).analyses[0]
+        guesses.append({site.site: site.status for site in result.sites}["ash"] != "answered")
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _with_two_data_sets(defended: bool, keyed: bool) -> World:
+    at = World(FRAMES) if defended else World(FRAMES, policy=OPEN)
+    for name, site in at.sites.items():
+        store = Store(None)
+        for dataset in TWO:
+            # Each data set has its own order of rows.
+            frame = FRAMES[name].assign(nhs=range(len(FRAMES[name]))).sample(frac=1, random_state=len(dataset))
+            store.load_table(dataset, frame, at.dictionary.model_copy(update={"person": "nhs"}) if keyed else at.dictionary)
+        site.data = Stored(store, CACHE)
+        at.trust[name].own_permits = [at.permit(name, datasets=TWO, pooled_threshold=True)]
+    return at
+
+
+def _tables(at: World) -> list[Any]:
+    schema = at.sites["ash"].data.holdings()[0].dictionary
+    assert schema is not None
+    return [cg.dataset(dataset, schema) for dataset in TWO]
 
 
 # --- exact means -----------------------------------------------------------------------------------------------------
@@ -222,13 +257,15 @@ def _three_answers(defended: bool) -> int:
 
 ATTACKS = [
     Attack("exact counts from statistics", "researcher", "three digits", TARGETS, _exact_counts),
+    Attack("two data sets of the same people", "researcher", "one number a person", TARGETS, _two_data_sets),
+    Attack("refusal as an oracle, by a data set", "researcher", "one number a person", TARGETS, _refused_for_the_other),
 ]
 
 STANDING = [
     Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
     Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
     Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
-    Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
+    Attack("two data sets without a person key", "researcher", "", TARGETS, partial(_two_data_sets, keyed=False)),
     Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
     Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
 ]

@@ -40,7 +40,7 @@ def test_what_a_rival_blocks_and_for_how_long() -> None:
     # The custodians may end the epoch, having read that.
     for site in at.sites.values():
         with site.state.transaction("epoch-ended"):
-            assert site.state.epochs.end(DATASET)
+            assert site.state.epochs.end(site.state.clock())
     assert answered(at, wanted, "P-1") == everywhere
 
 

@@ -83,9 +83,16 @@ def load(
     source: Annotated[Path, typer.Argument(help="A DuckDB file or a folder (OMOP), or a CSV or Parquet file (a table).")],
     dataset: Annotated[str, typer.Option(help="The name under which studies ask for it.")],
     dictionary: Annotated[Path | None, typer.Option(help="For a table: its data dictionary (CSV or JSON).")] = None,
+    person_key: Annotated[
+        str | None, typer.Option(help="For OMOP: the column of person that people are known by; person_id if not given.")
+    ] = None,
+    identifier: Annotated[
+        str | None, typer.Option(help="For OMOP: what stands in that column, such as nhs-number; site if not given.")
+    ] = None,
 ) -> None:
     """Load a data set, all or nothing, and print what was found. The node must not be running meanwhile."""
     from civicgrid.curation.dictionary import Dictionary
+    from civicgrid.curation.persons import SITE
     from civicgrid.curation.store import Store
     from civicgrid.node.home import Home
 
@@ -97,8 +104,11 @@ def load(
         if source.is_dir() or source.suffix.lower() in (".duckdb", ".db"):
             if dictionary is not None:
                 raise DataError("A data dictionary goes with a table; OMOP tables are described by the CDM. Leave it out.")
-            report = store.load_omop(dataset, source)
+            column = person_key or "person_id"
+            report = store.load_omop(dataset, source, person_key=column, identifier=identifier or SITE)
         else:
+            if person_key is not None or identifier is not None:
+                raise DataError("For a table, the data dictionary says which column identifies a person. Write it there.")
             report = store.load_table(dataset, source, Dictionary.read(dictionary) if dictionary else None)
     typer.echo(str(report))
 
@@ -160,27 +170,26 @@ def status(folder: Folder) -> None:
 @app.command("epoch")
 def epoch(
     folder: Folder,
-    dataset: Annotated[str, typer.Argument(help="The data set whose epoch is over.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
 ) -> None:
-    """End the running epoch of a data set: answers are no longer held against those given until now."""
+    """End the site's running epoch: answers are no longer held against those given until now."""
     from civicgrid.node.home import Home
     from civicgrid.node.state import State
 
     typer.echo(
-        "From now on nothing is compared with what has been answered about this data set until now. Whoever asks about "
-        "nearly the same people again could subtract the two answers."
+        "From now on nothing is compared with what has been answered here until now, about whatever data set. Whoever asks "
+        "about nearly the same people again could subtract the two answers."
     )
     if not yes and not typer.confirm("End the epoch?"):
         raise typer.Exit(1)
     home = Home(folder)
     state = State(home.state, home.seal())
     with state.transaction("epoch-ended"):
-        if not state.epochs.end(dataset):
-            raise DataError(f"Nothing has been answered about a data set {dataset!r} here, so no epoch runs.")
-        state.audit("epoch.ended", dataset=dataset)
+        if not state.epochs.end(state.clock()):
+            raise DataError("Nothing has been answered here yet, so no epoch runs.")
+        state.audit("epoch.ended")
     state.close()
-    typer.echo(f"The epoch of {dataset} has ended. The next study begins another.")
+    typer.echo("The epoch has ended, and another has begun.")
 
 
 @app.command("backup")
@@ -212,7 +221,8 @@ def restore(
         "3. Add again every revocation signed since; see `civicgrid node permit list`.\n"
         "4. Ask the hub's operator which runs this site has answered since. It can no longer hold those answers against a\n"
         "   later question about almost the same people: let your custodian decide whether to revoke the permits.\n"
-        "5. Load the data with `civicgrid node load`, or put back your own copy of data.duckdb."
+        "5. Put back your own copy of data.duckdb. If there is none, load the data with `civicgrid node load`: people\n"
+        "   then have other numbers, and what was answered before the backup cannot be held against later questions either."
     )
 
 

@@ -16,15 +16,18 @@ import duckdb
 from civicgrid.curation.cast import Cast, cast
 from civicgrid.curation.faults import MOST_PER_COLUMN, Fault, Faults
 from civicgrid.curation.formats.source import Source, SourceTable, literal, quote
-from civicgrid.curation.persons import number_persons
-from civicgrid.curation.report import Loaded, TableReport, counted
+from civicgrid.curation.persons import SITE, number_persons
+from civicgrid.curation.report import Loaded, TableReport, counted, known_by
 from civicgrid.curation.snapshot import Content, content, no_content, row_digest, snapshot_id
+from civicgrid.errors import DataError
 from civicgrid.omop.cdm import CDM, DUCKDB_TYPE, FORMER_NAMES, CdmTable
 
 SET_ASIDE = "_set_aside"
 """The table, in a data set's schema, of what was set aside: table, row, column, reason."""
 
 RepeatedIds = Literal["refuse", "keep"]
+PERSON_KEYS = ("person_id", "person_source_value")
+"""The columns of `person` by which a site may know people."""
 
 _WORDS = {
     "int": "a whole number",
@@ -63,9 +66,20 @@ class _Staged:
 
 
 def load_cdm(
-    connection: duckdb.DuckDBPyConnection, dataset: str, source: Source, repeated_ids: RepeatedIds | None = None
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    source: Source,
+    repeated_ids: RepeatedIds | None = None,
+    person_key: str = "person_id",
+    identifier: str = SITE,
 ) -> Loaded:
-    """Build the data set's schema from the source, or raise DataError with every fault of structure."""
+    """Build the data set's schema from the source, or raise DataError with every fault of structure.
+
+    `person_key` is the column of `person` by which the site knows people, `identifier` what it holds: see
+    `curation.persons`.
+    """
+    if person_key not in PERSON_KEYS:
+        raise DataError(f"Expected {' or '.join(PERSON_KEYS)} as the person key; {person_key[:80]!r} came.")
     faults, notes = Faults(), []
     wanted = [name for name in source.names() if name in CDM]
     for name in source.names():
@@ -83,10 +97,11 @@ def load_cdm(
             staged[name] = stage
             _check_values(connection, stage, faults)
             _check_keys(connection, stage, faults, keep)
+            if name == "person" and person_key != CDM["person"].primary_key:
+                _check_person_key(connection, stage, faults, person_key)
     faults.raise_if_any(dataset)
-    stage = staged["person"]
-    keys = f"SELECT s.person_id AS key FROM {stage.copy} AS s WHERE ({_reason(stage)}) IS NULL"
-    persons = number_persons(connection, dataset, keys, "BIGINT")
+    persons, new = _number(connection, staged["person"], person_key, identifier)
+    notes.append(known_by(identifier, new))
     schema = quote(dataset)
     connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     connection.execute(f"CREATE SCHEMA {schema}")
@@ -104,10 +119,27 @@ def load_cdm(
         reports.append(_account(connection, schema, stage))
         notes += stage.notes
         connection.execute(f"DROP TABLE {stage.copy}")
+    connection.execute(f"DROP TABLE {persons}")
     nameless = [name for name, stage in staged.items() if stage.source.named_by_first_row]
     if nameless:
         notes.append(f"The first row of these held the column names and was used so: {', '.join(sorted(nameless))}.")
-    return Loaded(snapshot_id("omop", contents), tuple(reports), tuple(notes))
+    return Loaded(snapshot_id("omop", contents), tuple(reports), tuple(notes), identifier=identifier)
+
+
+def _number(
+    connection: duckdb.DuckDBPyConnection, stage: _Staged, person_key: str, identifier: str
+) -> tuple[str, int]:
+    """A temporary table from the CDM's own person id (`key`) to the person number; how many people are new to the site."""
+    loaded = f"SELECT person_id, person_source_value FROM {stage.copy} AS s WHERE ({_reason(stage)}) IS NULL"
+    key = f"trim(CAST({quote(person_key)} AS VARCHAR))"
+    # People of numbered ids are numbered in the order of their ids, which is the order in which events lie at most sites.
+    order = "TRY_CAST(key AS BIGINT), key"
+    numbers, new = number_persons(connection, identifier, f"SELECT {key} AS key FROM ({loaded})", order)
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE numbered_persons AS "
+        f"SELECT s.person_id AS key, n.person_number FROM ({loaded}) AS s JOIN {numbers} AS n ON n.key = {key}"
+    )
+    return "temp.numbered_persons", new
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, table: CdmTable, source: SourceTable, faults: Faults) -> _Staged | None:
@@ -212,6 +244,31 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: F
             f"{table.name}: {counted(int(rows), 'row')} repeating the {key} of a different record kept, since "
             "nothing refers to it."
         )
+
+
+def _check_person_key(
+    connection: duckdb.DuckDBPyConnection, stage: _Staged, faults: Faults, person_key: str
+) -> None:
+    """Faults for people without the key by which the site is to know them, or with somebody else's."""
+    if person_key not in stage.casts:
+        faults.add(stage.source.fault("people are to be known by this column, and it is missing", column=person_key))
+        return
+    key = f"nullif(trim(CAST({quote(person_key)} AS VARCHAR)), '')"
+    for fault, which in (
+        ("people are to be known by this column, and it is empty", f"{key} IS NULL"),
+        (
+            "this person has come before; every row of person needs a key of its own",
+            f"{key} IS NOT NULL QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _row) > 1",
+        ),
+    ):
+        found = connection.execute(
+            f"SELECT _row, count(*) OVER () FROM (SELECT _row FROM {stage.copy} AS s "
+            f"WHERE ({_reason(stage)}) IS NULL AND {which}) ORDER BY _row LIMIT {MOST_PER_COLUMN}"
+        ).fetchall()
+        for row, _ in found:
+            faults.add(stage.source.fault(fault, row, person_key))
+        if found:
+            faults.more(found[0][1] - len(found))
 
 
 def _referred_to(table: CdmTable) -> bool:

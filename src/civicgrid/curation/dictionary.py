@@ -19,6 +19,7 @@ from pydantic import ValidationError, model_validator
 from civicgrid.canonical import Node, describe
 from civicgrid.curation.formats.source import SourceTable
 from civicgrid.curation.inference import Found, infer, missing_list
+from civicgrid.curation.persons import SITE, check_identifier
 from civicgrid.curation.records_source import open_records
 from civicgrid.errors import CivicGridError, DataError, PlanError
 from civicgrid.query.types import Column, ColumnType, Kind, Schema
@@ -42,10 +43,13 @@ class DictionaryColumn(Node):
 
 
 class Dictionary(Node):
-    """The columns of a research table. `person` names the column that identifies a person, which no study can read."""
+    """The columns of a research table. `person` names the column that identifies a person, which no study can read, and
+    `identifier` says by what: data sets of a site that name the same one have the same people under the same keys.
+    """
 
     columns: tuple[DictionaryColumn, ...]
     person: str | None = None
+    identifier: str = SITE
 
     @model_validator(mode="after")
     def _check(self) -> Dictionary:
@@ -59,6 +63,10 @@ class Dictionary(Node):
             raise PlanError("A column cannot be called person_number: the store uses that name. Rename it.")
         if not self.columns:
             raise PlanError("Expected at least one column in a dictionary; none came.")
+        try:
+            check_identifier(self.identifier)
+        except DataError as error:
+            raise PlanError(str(error)) from None
         return self
 
     @property
@@ -69,7 +77,8 @@ class Dictionary(Node):
     @classmethod
     def read(cls, path: Path | str) -> Self:
         """A dictionary from a JSON file (this model's form) or a CSV file with the columns
-        name, type, levels (a|b|c), low, high, missing (a|b), description. The type `person` marks the key."""
+        name, type, levels (a|b|c), low, high, missing (a|b), description. The type `person` marks the key, and
+        `person nhs-number` says of which identifier."""
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -91,14 +100,14 @@ class Dictionary(Node):
         if not rows or missing or unknown:
             problem = f"{', '.join(missing)} missing" if missing else f"{', '.join(unknown) or 'no rows'} came"
             raise DataError(f"{name}: expected a header with {', '.join(_FIELDS)}; {problem}.")
-        columns, person = [], None
+        columns, person, identifier = [], None, SITE
         for line, row in enumerate(rows, start=2):
             word = (row["type"] or "").strip().lower()
             title = (row["name"] or "").strip()
-            if word == "person":
+            if word.split() and word.split()[0] == "person":
                 if person is not None:
                     raise DataError(f"{name}, line {line}: expected one column of type person; a second one came.")
-                person = title
+                person, identifier = title, " ".join(word.split()[1:]) or SITE
                 continue
             if word not in get_args(Kind):
                 kinds = ", ".join((*get_args(Kind), "person"))
@@ -120,7 +129,7 @@ class Dictionary(Node):
                 )
             except (CivicGridError, ValueError) as error:
                 raise DataError(f"{name}, line {line}: {error}") from None
-        return cls(columns=tuple(columns), person=person)
+        return cls(columns=tuple(columns), person=person, identifier=identifier)
 
     @classmethod
     def infer(cls, *tables: Path | str | pd.DataFrame | pa.Table, person: str | None = None) -> Self:

@@ -1,43 +1,56 @@
-"""Dense person numbers: 0, 1, 2, … in place of a site's own person ids.
+"""Dense person numbers: 0, 1, 2, … in place of a site's own person ids, one for each person of the site.
 
-A number, once given, belongs to that person of that data set for good: a refreshed load finds it again, a person who
-is gone keeps it, and a new person gets the next. The release ledger counts on it, since it compares sets of persons
-across loads.
+A number, once given, belongs to that person for good: a refreshed load finds it again, a person who is gone keeps it, a
+new person gets the next, and another data set that knows people by the same *identifier* gives them the same numbers. The
+release ledger counts on it, since it compares sets of persons across loads and data sets.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Literal
 
 import duckdb
 
 from civicgrid.curation.formats.source import quote
 from civicgrid.curation.snapshot import row_digest
+from civicgrid.errors import DataError
 
 HOME = "_civicgrid"
 """The schema of the store's own tables. No data set can be called so: their names begin with a letter."""
 
+SITE = "site"
+"""The identifier of data sets that do not say by which one they know people: the site's own."""
 
-def map_of(dataset: str) -> str:
-    """The table from a data set's person keys to person numbers."""
-    return f"{quote(HOME)}.{quote('persons of ' + dataset)}"
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+def check_identifier(name: str) -> str:
+    """An identifier's name as it may be, or a DataError that says how it should look."""
+    if not _IDENTIFIER.fullmatch(name):
+        raise DataError(
+            "Expected an identifier's name of at most 63 lower-case letters, digits, '-' and '_' that begins with a "
+            f"letter, such as nhs-number; {name[:80]!r} came. Choose another."
+        )
+    return name
 
 
 def number_persons(
-    connection: duckdb.DuckDBPyConnection, dataset: str, keys: str, kind: Literal["BIGINT", "VARCHAR"]
-) -> str:
-    """Give every key of the query `keys` (one column, `key`) its number, in order of key; the map's name."""
-    table = map_of(dataset)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key {kind} NOT NULL, person_number INTEGER NOT NULL)")
-    first = _next(connection, dataset)
-    connection.execute(
-        f"INSERT INTO {table} SELECT key, {first - 1} + row_number() OVER (ORDER BY key) "
-        f"FROM (SELECT DISTINCT key FROM ({keys}) WHERE key IS NOT NULL) AS found "
-        f"ANTI JOIN {table} AS known USING (key) ORDER BY key"
-    )
-    _taken(connection, dataset, f"SELECT max(person_number) FROM {table}")
-    return table
+    connection: duckdb.DuckDBPyConnection, identifier: str, keys: str, order: str = "key"
+) -> tuple[str, int]:
+    """Give every key of the query `keys` (one column, `key`: text, each once) its number, in this order; the map from keys
+    to numbers, as a relation, and how many people are new to the site.
+    """
+    table = f"{quote(HOME)}.{quote('persons by ' + check_identifier(identifier))}"
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key VARCHAR NOT NULL, person_number INTEGER NOT NULL)")
+    first = next_number(connection)
+    new = connection.execute(
+        f"INSERT INTO {table} SELECT key, {first - 1} + row_number() OVER (ORDER BY {order}) "
+        f"FROM ({keys}) AS found "
+        f"ANTI JOIN {table} AS known USING (key) ORDER BY {order}"
+    ).fetchall()[0][0]
+    take_numbers(connection, int(new))
+    return table, int(new)
 
 
 def number_rows(
@@ -46,11 +59,10 @@ def number_rows(
     """Numbers for a table without a person key, where a row that holds what it held before is taken for the same
     person. The rows come from the query `rows` (`_row` and the columns: name, and whether it is text).
 
-    None if this is the first load, which is numbered in order of rows; else a temporary table of `_row` and number.
+    None where there were no such rows before, so that all take the next numbers in order; else a temporary table of
+    `_row` and number.
     """
-    first = _next(connection, dataset)
-    if first == 0:
-        return None
+    first = next_number(connection)
     before = {
         name
         for (name,) in connection.execute(
@@ -59,14 +71,14 @@ def number_rows(
             [dataset],
         ).fetchall()
     }
+    if not {name for name, _ in columns} <= before:
+        return None
     digest = row_digest([(quote(name), text) for name, text in columns])
-    old = "SELECT NULL::BLOB AS digest, NULL::BIGINT AS nth, NULL::INTEGER AS person_number WHERE false"
-    if {name for name, _ in columns} <= before:
-        old = (
-            "SELECT digest, row_number() OVER (PARTITION BY digest ORDER BY person_number) AS nth, "
-            "person_number "
-            f"FROM (SELECT {digest} AS digest, person_number FROM {quote(dataset)}.records)"
-        )
+    old = (
+        "SELECT digest, row_number() OVER (PARTITION BY digest ORDER BY person_number) AS nth, "
+        "person_number "
+        f"FROM (SELECT {digest} AS digest, person_number FROM {quote(dataset)}.records)"
+    )
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE numbered_rows AS WITH found AS (SELECT _row, digest, row_number() "
         "OVER "
@@ -76,26 +88,18 @@ def number_rows(
         f"row_number() OVER (PARTITION BY person_number IS NULL ORDER BY _row)) AS INTEGER) AS person_number "
         f"FROM matched"
     )
-    _taken(connection, dataset, "SELECT max(person_number) FROM numbered_rows")
+    new = connection.execute("SELECT count(*) FROM numbered_rows WHERE person_number >= ?", [first]).fetchall()[0][0]
+    take_numbers(connection, int(new))
     return "temp.numbered_rows"
 
 
-def first_rows_taken(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
-    """Remember the numbers that a first load without a person key has given out."""
-    _taken(connection, dataset, f"SELECT max(person_number) FROM {quote(dataset)}.records")
+def next_number(connection: duckdb.DuckDBPyConnection) -> int:
+    """The first number that nobody has."""
+    found = connection.execute(f"SELECT next_number FROM {quote(HOME)}.numbering").fetchone()
+    assert found is not None
+    return int(found[0])
 
 
-def _next(connection: duckdb.DuckDBPyConnection, dataset: str) -> int:
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {quote(HOME)}.numbers (data_set VARCHAR PRIMARY KEY, next_number "
-        "INTEGER)"
-    )
-    found = connection.execute(f"SELECT next_number FROM {quote(HOME)}.numbers WHERE data_set = ?", [dataset]).fetchone()
-    return int(found[0]) if found else 0
-
-
-def _taken(connection: duckdb.DuckDBPyConnection, dataset: str, highest: str) -> None:
-    connection.execute(
-        f"INSERT OR REPLACE INTO {quote(HOME)}.numbers SELECT ?, greatest(?, coalesce(({highest}), -1) + 1)",
-        [dataset, _next(connection, dataset)],
-    )
+def take_numbers(connection: duckdb.DuckDBPyConnection, many: int) -> None:
+    """So many numbers from the next on are given out, for good."""
+    connection.execute(f"UPDATE {quote(HOME)}.numbering SET next_number = next_number + ?", [many])

@@ -17,8 +17,8 @@ from civicgrid.curation.dictionary import Dictionary
 from civicgrid.curation.faults import MOST_PER_COLUMN, Faults
 from civicgrid.curation.formats.source import SourceTable, quote
 from civicgrid.curation.inference import MISSING, infer, missing_list
-from civicgrid.curation.persons import first_rows_taken, number_persons, number_rows
-from civicgrid.curation.report import Loaded, TableReport, counted
+from civicgrid.curation.persons import next_number, number_persons, number_rows, take_numbers
+from civicgrid.curation.report import NO_KEY, Loaded, TableReport, counted, known_by
 from civicgrid.curation.snapshot import ordered_content, snapshot_id
 from civicgrid.query.types import Column, ColumnType, Kind
 
@@ -77,7 +77,7 @@ def load_records(
     total = _stage(connection, source, readings, key)
     _check_persons(connection, source, dictionary, faults)
     faults.raise_if_any(dataset)
-    numbers = _numbers(connection, dataset, readings, key is not None)
+    numbers = _numbers(connection, dataset, readings, dictionary, notes)
     schema = quote(dataset)
     connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     connection.execute(f"CREATE SCHEMA {schema}")
@@ -85,8 +85,6 @@ def load_records(
         f'CREATE TABLE {schema}.{SET_ASIDE} ("table" VARCHAR, "row" BIGINT, "column" VARCHAR, reason VARCHAR)'
     )
     _write(connection, schema, readings, key is not None, numbers)
-    if numbers is None:
-        first_rows_taken(connection, dataset)
     values = _set_values_aside(connection, schema, readings, key is not None)
     report = _account(connection, schema, readings, total, values, notes)
     columns = tuple(reading.column for reading in readings)
@@ -94,15 +92,26 @@ def load_records(
     listed = ", ".join(quote(column.name) for column in columns)
     held = ordered_content(connection, "records", described, f"SELECT {listed} FROM {schema}.records")
     connection.execute(f"DROP TABLE temp.{STAGED}")
-    return Loaded(snapshot_id("table", [held]), (report,), tuple(notes), columns)
+    identifier = None if key is None or dictionary is None else dictionary.identifier
+    return Loaded(snapshot_id("table", [held]), (report,), tuple(notes), columns, identifier)
 
 
-def _numbers(connection: duckdb.DuckDBPyConnection, dataset: str, readings: list[_Reading], keyed: bool) -> str | None:
-    """A relation of `_row` and person number; None where rows are simply numbered in order."""
+def _numbers(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    readings: list[_Reading],
+    dictionary: Dictionary | None,
+    notes: list[str],
+) -> str | None:
+    """A relation of `_row` and person number; None where rows simply take the next numbers in order."""
+    keyed = dictionary is not None and dictionary.person is not None
     rows = f"SELECT * FROM {STAGED} WHERE ({_reason(readings, keyed)}) IS NULL"
-    if keyed:
-        numbers = number_persons(connection, dataset, f"SELECT _key AS key FROM ({rows})", "VARCHAR")
+    if dictionary is not None and keyed:
+        keys = f"SELECT _key AS key FROM ({rows})"
+        numbers, new = number_persons(connection, dictionary.identifier, keys)
+        notes.append(known_by(dictionary.identifier, new))
         return f"(SELECT s._row, p.person_number FROM {STAGED} AS s JOIN {numbers} AS p ON s._key = p.key)"
+    notes.append(NO_KEY)
     columns = [(r.column.name, r.column.type.kind == "category") for r in readings]
     return number_rows(connection, dataset, rows, columns)
 
@@ -145,11 +154,7 @@ def _declared(
 def _read(column: Column, place: str, declared: str, codes: tuple[str, ...]) -> _Reading:
     """How to read one column as its type."""
     kind, word = column.type.kind, declared.split("(", 1)[0].upper()
-    numbers = word in ("DOUBLE", "FLOAT", "DECIMAL")
-    text = f"trim(CAST({place} AS VARCHAR))"
-    if numbers:
-        whole = f"{place} = floor({place}) AND abs({place}) < 1e15"
-        text = f"(CASE WHEN {whole} THEN CAST(CAST({place} AS BIGINT) AS VARCHAR) ELSE {text} END)"
+    text = _text(place, declared)
     given = f"CASE WHEN {text} IN ({missing_list(codes)}) THEN NULL ELSE {place} END" if codes else place
     if kind in ("int", "float", "date"):
         if kind == "int" and word == "BOOLEAN":
@@ -170,11 +175,20 @@ def _read(column: Column, place: str, declared: str, codes: tuple[str, ...]) -> 
     return _Reading(column, f"CASE WHEN {present} AND {inside} THEN {text} END", f"({present}) AND NOT ({inside})")
 
 
+def _text(place: str, declared: str) -> str:
+    """A value as text, whole numbers without decimals however they are stored."""
+    text = f"trim(CAST({place} AS VARCHAR))"
+    if declared.split("(", 1)[0].upper() not in ("DOUBLE", "FLOAT", "DECIMAL"):
+        return text
+    whole = f"{place} = floor({place}) AND abs({place}) < 1e15"
+    return f"(CASE WHEN {whole} THEN CAST(CAST({place} AS BIGINT) AS VARCHAR) ELSE {text} END)"
+
+
 def _person_key(source: SourceTable, dictionary: Dictionary | None) -> str | None:
     if dictionary is None or dictionary.person is None:
         return None
-    place = source.columns[dictionary.person.lower()][0]
-    return f"nullif(trim(CAST({place} AS VARCHAR)), '')"
+    place, declared = source.columns[dictionary.person.lower()]
+    return f"nullif({_text(place, declared)}, '')"
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, source: SourceTable, readings: list[_Reading], key: str | None) -> int:
@@ -225,10 +239,11 @@ def _write(
     reason = _reason(readings, keyed)
     connection.execute(f"CREATE TABLE {schema}.records (person_number INTEGER NOT NULL, {typed})")
     if numbers is None:
-        connection.execute(
-            f"INSERT INTO {schema}.records SELECT row_number() OVER () - 1, {names} FROM {STAGED} WHERE "
-            f"({reason}) IS NULL"
-        )
+        loaded = connection.execute(
+            f"INSERT INTO {schema}.records SELECT {next_number(connection) - 1} + row_number() OVER (), {names} "
+            f"FROM {STAGED} WHERE ({reason}) IS NULL"
+        ).fetchall()[0][0]
+        take_numbers(connection, int(loaded))
     else:
         connection.execute(
             f"INSERT INTO {schema}.records SELECT person_number, {names} FROM {STAGED} "

@@ -13,6 +13,17 @@ def counted(n: int, thing: str) -> str:
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
+NO_KEY = (
+    "No column identifies a person: each row counts as a person whom the site holds nowhere else. If another data set has "
+    "the same people, name the column in the data dictionary, or the release ledger cannot see it."
+)
+
+
+def known_by(identifier: str, new: int) -> str:
+    """How the people of a load were known again, for the engineer to see whether the identifier is the right one."""
+    return f"People are known by the identifier {identifier!r}. New to this site: {new:,}."
+
+
 @dataclass(frozen=True)
 class TableReport:
     """One table: every row that was read was either loaded or set aside for a stated reason.
@@ -48,6 +59,8 @@ class Loaded:
     tables: tuple[TableReport, ...]
     notes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    identifier: str | None = None
+    """By what the people were known; None where each row was taken for one person."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import secrets
 import shutil
 import tempfile
 import threading
@@ -32,7 +33,7 @@ from civicgrid.curation.cdm_load import RepeatedIds, load_cdm
 from civicgrid.curation.dictionary import Dictionary
 from civicgrid.curation.formats import open_cdm
 from civicgrid.curation.formats.source import literal, quote
-from civicgrid.curation.persons import HOME
+from civicgrid.curation.persons import HOME, SITE, check_identifier
 from civicgrid.curation.records import load_records
 from civicgrid.curation.records_source import open_records
 from civicgrid.curation.report import Loaded, LoadReport
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 Kind = Literal["omop", "table"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+RENUMBERED = (
+    "People are known by another identifier than before, so all of them have new numbers: answers until now are not held "
+    "against later ones about the same people."
+)
 CATALOG = "_store"
 """What the store's database is called inside its own connection."""
 
@@ -103,19 +108,55 @@ class Store:
         self._connection.execute("SET temp_directory = ?", [self._scratch or f"{self.path}.tmp"])
         if memory is not None:
             self._connection.execute("SET memory_limit = ?", [memory])
-        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(HOME)}")
-        self._connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {quote(HOME)}.data_sets "
-            "(name VARCHAR PRIMARY KEY, record VARCHAR NOT NULL, loaded_at TIMESTAMP NOT NULL)"
-        )
+        try:
+            self._numbering = self._lay_out()
+        except DataError:
+            self.close()
+            raise
+
+    def _lay_out(self) -> str:
+        """Make the store's own tables where they are not; the id of its numbering of people."""
+        home, cursor = quote(HOME), self.cursor()
+        known = {
+            name
+            for (name,) in cursor.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?", [CATALOG, HOME]
+            ).fetchall()
+        }
+        if known and "numbering" not in known:
+            raise DataError(
+                f"The store {self.path} was written by an earlier version, which numbered the people of each data set "
+                "apart. Put the file away and load the data again."
+            )
+        if not known:
+            cursor.execute("BEGIN")
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
+            cursor.execute(
+                f"CREATE TABLE {home}.data_sets (name VARCHAR PRIMARY KEY, record VARCHAR NOT NULL, "
+                "loaded_at TIMESTAMP NOT NULL, identifier VARCHAR)"
+            )
+            cursor.execute(f"CREATE TABLE {home}.numbering (id VARCHAR NOT NULL, next_number INTEGER NOT NULL)")
+            cursor.execute(f"INSERT INTO {home}.numbering VALUES (?, 0)", [secrets.token_hex(16)])
+            cursor.execute("COMMIT")
+        (found,) = cursor.execute(f"SELECT id FROM {home}.numbering").fetchall()[0]
+        return str(found)
 
     def load_omop(
-        self, name: str, source: Path | str, *, repeated_ids: RepeatedIds | None = None, schema: str | None = None
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        repeated_ids: RepeatedIds | None = None,
+        schema: str | None = None,
+        person_key: str = "person_id",
+        identifier: str = SITE,
     ) -> LoadReport:
         """Load a CDM from a DuckDB file, or a folder of CSV or Parquet files, in place of what `name` held.
 
         `schema` chooses among several in a DuckDB file. `repeated_ids` says what to do about event ids that come
-        twice (docs/decisions/repeated-event-ids.md). Raises DataError, and loads nothing, on a fault of structure.
+        twice (docs/decisions/repeated-event-ids.md). `person_key` is the column of `person` by which the site knows
+        people, `identifier` what stands in it: data sets that name the same one have people in common under the same
+        keys (docs/decisions/person-numbers.md). Raises DataError, and loads nothing, on a fault of structure.
         """
         path = Path(source)
         if self.path is not None and path.exists() and self.path.exists() and path.samefile(self.path):
@@ -124,7 +165,7 @@ class Store:
         def build(connection: duckdb.DuckDBPyConnection) -> Loaded:
             opened = open_cdm(connection, path, schema)
             closing.append(opened.close)
-            return load_cdm(connection, name, opened, repeated_ids)
+            return load_cdm(connection, name, opened, repeated_ids, person_key, check_identifier(identifier))
 
         closing: list[Callable[[], object]] = []
         return self._load(check_name(name), "omop", build, closing)
@@ -181,6 +222,11 @@ class Store:
         rows = self.cursor().execute(f"SELECT person_number FROM {quote(name)}.{table}").fetchnumpy()
         return BitMap(np.asarray(rows["person_number"], dtype=np.uint32).data)
 
+    @property
+    def numbering(self) -> str:
+        """Names the numbers that this store gives to people: those of another store are other people's."""
+        return self._numbering
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database, for one thread to read with.
 
@@ -234,7 +280,8 @@ class Store:
                     "name."
                 )
             loaded = build(connection)
-            changed = before is None or before.snapshot != loaded.snapshot
+            known_by = self._identifier(connection, name)
+            changed = before is None or before.snapshot != loaded.snapshot or known_by != loaded.identifier
             record = DataSet(
                 name=name,
                 kind=kind,
@@ -244,8 +291,13 @@ class Store:
             )
             if changed:
                 connection.execute(
-                    f"INSERT OR REPLACE INTO {quote(HOME)}.data_sets VALUES (?, ?, ?)",
-                    [name, record.canonical().decode(), dt.datetime.now(dt.UTC).replace(tzinfo=None)],
+                    f"INSERT OR REPLACE INTO {quote(HOME)}.data_sets VALUES (?, ?, ?, ?)",
+                    [
+                        name,
+                        record.canonical().decode(),
+                        dt.datetime.now(dt.UTC).replace(tzinfo=None),
+                        loaded.identifier,
+                    ],
                 )
                 connection.execute("COMMIT")
                 self._datasets = None
@@ -258,8 +310,13 @@ class Store:
             changed=changed,
             seconds=time.perf_counter() - started,
             tables=loaded.tables,
-            notes=loaded.notes,
+            notes=loaded.notes if before is None or known_by == loaded.identifier else (*loaded.notes, RENUMBERED),
         )
+
+    def _identifier(self, connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
+        """By what the people of a data set were known when it was last loaded."""
+        found = connection.execute(f"SELECT identifier FROM {quote(HOME)}.data_sets WHERE name = ?", [name]).fetchone()
+        return None if found is None else found[0]
 
     @contextmanager
     def _transaction(self, name: str, closing: list[Callable[[], object]]) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -26,6 +26,8 @@ are kept like sets of their own: else four answers far apart (A, A without P, B,
 
 At another load of the data in the same epoch the same people count as near as well, since their values may have changed.
 
+People have one number in all data sets of a site, so the sets of all are held against each other.
+
 So that not every earlier set is opened, each has its size and its *profile* beside it: how many of its people fall
 into each of 64 classes. The profiles of two sets differ by no more than the sets do, so that what is skipped is not near.
 """
@@ -47,8 +49,8 @@ from civicgrid.trust.seal import Seal
 
 SCHEMA = """
 create table if not exists row_sets (
-    id integer primary key, dataset text not null, epoch integer not null, snapshot text not null, digest text not null,
-    size integer not null, profile blob not null, people blob not null, unique (dataset, epoch, snapshot, digest));
+    id integer primary key, epoch integer not null, snapshot text not null, digest text not null,
+    size integer not null, profile blob not null, people blob not null, unique (epoch, snapshot, digest));
 create table if not exists released_sets (
     answer text not null, row_set integer not null references row_sets, columns text not null, role text not null,
     definition text not null, primary key (answer, row_set, columns, role, definition));
@@ -96,11 +98,19 @@ class RowSet:
 
 @dataclass(frozen=True)
 class Load:
-    """Which data an answer is about: the data set, its snapshot, and the epoch that the snapshot falls into."""
+    """Which data an answer is about: the data set, its snapshot, the epoch that the snapshot falls into, and the one that
+    runs. The answer is entered in that one, and held against those given since the load was made, about whatever data set.
+    """
 
     dataset: str
     snapshot: str
     epoch: int
+    running: int = 0
+
+    @property
+    def entered(self) -> int:
+        """The epoch that an answer about this load is entered in."""
+        return max(self.epoch, self.running)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ class Answered:
 
 @dataclass
 class _Index:
-    """Size, profile and name of every set of one epoch of one data set, in memory."""
+    """Size, profile and name of every set since one epoch began, in memory."""
 
     ids: list[int] = field(default_factory=list)
     digests: dict[int, str] = field(default_factory=dict)
@@ -161,7 +171,7 @@ class RowSets:
         self.connection, self.seal = connection, seal
         connection.executescript(SCHEMA)
         self.entered = 0
-        self._indices: dict[tuple[str, int], _Index] = {}
+        self._indices: dict[int, _Index] = {}
 
     def conflict(self, load: Load, answers: Iterable[Answered], within: int) -> bool:
         """Whether one of these answers comes too near to what was released in this epoch, to one before it among them,
@@ -196,7 +206,7 @@ class RowSets:
 
     def _clashes(self, load: Load, answer: Answered, part: RowSet, within: int) -> bool:
         for number in self._index(load).near(part, within):
-            snapshot, people = self._opened(load, number)
+            snapshot, people = self._opened(number)
             stands = self.connection.execute(
                 "select answer, columns, role, definition from released_sets where row_set = ?", (number,)
             ).fetchall()
@@ -206,12 +216,12 @@ class RowSets:
                     return True
         return False
 
-    def _opened(self, load: Load, number: int) -> tuple[str, BitMap]:
+    def _opened(self, number: int) -> tuple[str, BitMap]:
         """The snapshot and the people of one set."""
-        snapshot, digest, closed = self.connection.execute(
-            "select snapshot, digest, people from row_sets where id = ?", (number,)
+        epoch, snapshot, digest, closed = self.connection.execute(
+            "select epoch, snapshot, digest, people from row_sets where id = ?", (number,)
         ).fetchone()
-        return snapshot, BitMap.deserialize(self.seal.open(closed, _about(load, digest)))
+        return snapshot, BitMap.deserialize(self.seal.open(closed, _about(epoch, digest)))
 
     def _earlier(self, answer: str) -> _Earlier:
         return _Earlier(self.connection, answer)
@@ -233,7 +243,7 @@ class RowSets:
                 ).fetchall()
                 if read:
                     columns = frozenset[str]().union(*(_columns(row[0]) for row in read))
-                    others.append(RowSet(self._opened(load, number)[1], columns, "whole"))
+                    others.append(RowSet(self._opened(number)[1], columns, "whole"))
             for other in others:
                 if not within < part.people.symmetric_difference_cardinality(other.people) <= most:
                     continue
@@ -252,16 +262,16 @@ class RowSets:
             if part.role == "cell" and part.size <= within:
                 continue
             row = self.connection.execute(
-                "select id from row_sets where dataset = ? and epoch = ? and snapshot = ? and digest = ?",
-                (load.dataset, load.epoch, load.snapshot, part.digest),
+                "select id from row_sets where epoch = ? and snapshot = ? and digest = ?",
+                (load.entered, load.snapshot, part.digest),
             ).fetchone()
             if row is None:
-                about = _about(load, part.digest)
+                about = _about(load.entered, part.digest)
                 row = self.connection.execute(
-                    "insert into row_sets (dataset, epoch, snapshot, digest, size, profile, people) "
-                    "values (?, ?, ?, ?, ?, ?, ?) returning id",
+                    "insert into row_sets (epoch, snapshot, digest, size, profile, people) "
+                    "values (?, ?, ?, ?, ?, ?) returning id",
                     (
-                        load.dataset, load.epoch, load.snapshot, part.digest, part.size,
+                        load.entered, load.snapshot, part.digest, part.size,
                         self.seal.close(part.profile.tobytes(), "profile of " + about),
                         self.seal.close(part.people.serialize(), about),
                     ),
@@ -272,8 +282,9 @@ class RowSets:
                 (answer.name, row[0], "\n".join(sorted(part.columns)), part.role, part.definition),
             )
         self.connection.execute("insert or ignore into numbers values (?, ?)", (answer.name, answer.given))
-        index = self._index(load)
-        index.add([entry for entry in added if entry[0] not in index.digests])
+        for since, index in self._indices.items():
+            if since <= load.entered:
+                index.add(added)
 
     def rough(self, load: Load, part: RowSet, within: int) -> int:
         """How many other cohorts of just these people, or of nearly these, have been told of roughly in this epoch."""
@@ -283,7 +294,7 @@ class RowSets:
                 "select definition from released_sets where row_set = ? and role = 'rough'", (number,)
             ).fetchall()
             if stands:
-                people = self._opened(load, number)[1]
+                people = self._opened(number)[1]
                 if part.people.symmetric_difference_cardinality(people) <= within:
                     digest = digest_of(people)
                     found |= {(digest, str(definition)) for (definition,) in stands}
@@ -295,8 +306,8 @@ class RowSets:
         """
         found = self.connection.execute(
             "select distinct answer, given from released_sets join row_sets on id = row_set join numbers using (answer) "
-            "where dataset = ? and epoch = ? and digest = ? and role = 'cohort'",
-            (load.dataset, load.epoch, part.digest),
+            "where epoch >= ? and digest = ? and role = 'cohort'",
+            (load.epoch, part.digest),
         )
         return {str(answer): int(given) for answer, given in found}
 
@@ -306,23 +317,22 @@ class RowSets:
         self._indices.clear()
 
     def _index(self, load: Load) -> _Index:
-        key = (load.dataset, load.epoch)
-        if key not in self._indices:
+        if load.epoch not in self._indices:
             index = _Index()
             rows = self.connection.execute(
-                "select id, size, profile, digest from row_sets where dataset = ? and epoch = ?", key
+                "select id, epoch, size, profile, digest from row_sets where epoch >= ?", (load.epoch,)
             ).fetchall()
             index.add(
                 [
-                    (int(number), int(size), np.frombuffer(self._profile(load, closed, digest), np.int32), str(digest))
-                    for number, size, closed, digest in rows
+                    (int(number), int(size), np.frombuffer(self._profile(epoch, closed, digest), np.int32), str(digest))
+                    for number, epoch, size, closed, digest in rows
                 ]
             )
-            self._indices[key] = index
-        return self._indices[key]
+            self._indices[load.epoch] = index
+        return self._indices[load.epoch]
 
-    def _profile(self, load: Load, closed: bytes, digest: str) -> bytes:
-        return self.seal.open(closed, "profile of " + _about(load, digest))
+    def _profile(self, epoch: int, closed: bytes, digest: str) -> bytes:
+        return self.seal.open(closed, "profile of " + _about(epoch, digest))
 
 
 @dataclass(frozen=True)
@@ -361,13 +371,15 @@ def _clash(
     apart = part.people.symmetric_difference_cardinality(earlier.people)
     if apart > within:
         return False
-    if apart == 0 and same_load:
+    if apart == 0:
         named = part.definition and earlier.definition and part.size
-        if not named or "cohort" not in (part.role, earlier.role):
+        if named and "cohort" in (part.role, earlier.role):
+            mine = answer.definitions(part.digest)
+            # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
+            if earlier.definition not in mine and not mine & other.definitions(part.digest):
+                return True
+        if same_load:
             return False
-        mine = answer.definitions(part.digest)
-        # The earlier set stands in the other answer itself: the database is asked only where its own conditions differ.
-        return earlier.definition not in mine and not mine & other.definitions(part.digest)
     nested = part.people.issubset(earlier.people) or earlier.people.issubset(part.people)
     less = part if part.size <= earlier.size else earlier
     if apart and less.size <= within and not (less.size and less.role in WHOLE and nested):
@@ -392,6 +404,6 @@ def _columns(text: str) -> frozenset[str]:
     return frozenset(text.split("\n")) - {""}
 
 
-def _about(load: Load, digest: str) -> str:
-    return f"{load.dataset} {load.epoch} {digest}"
+def _about(epoch: int, digest: str) -> str:
+    return f"{epoch} {digest}"
 

@@ -95,15 +95,16 @@ class Releases:
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
         """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
         dataset, snapshot = session.request.plan.dataset, session.table.snapshot
-        known = self.state.epochs.known(dataset, snapshot)
+        held = self.data()
+        known = self.state.epochs.known(dataset, snapshot, held.numbering())
         if known is not None:
             return known
         with self.state.transaction("epoch"):
             load = self.state.epochs.enter(
                 dataset,
                 snapshot,
-                lambda: self.data().people(dataset),
-                self.data().loaded(dataset).timestamp(),
+                held,
+                held.loaded(dataset).timestamp(),
                 self.policy().ledger.epoch_days,
                 thresholds.min_cell,
             )
@@ -119,7 +120,7 @@ class Releases:
             sets = [
                 RowSet(
                     part.people,
-                    frozenset(read for column in part.columns for read in made_from[column]),
+                    frozenset(f"{plan.dataset}.{read}" for column in part.columns for read in made_from[column]),
                     part.role,
                     made_by.cell(part.levels) if part.role == "cell" else "",
                 )
@@ -131,10 +132,12 @@ class Releases:
 
 
 class _Definitions:
-    """The conditions that the groups of a plan are made by, each as a digest."""
+    """The conditions that the groups of a plan are made by, each as a digest. The same words say something else about
+    another data set, but where there are none: everybody is everybody.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        self.schema = plan.schema
+        self.schema, self.dataset = plan.schema, plan.dataset
         self.columns = {column.name: column.series for column in plan.cohort.columns}
         self.population = conditions.of_population(plan.cohort.population)
 
@@ -146,4 +149,4 @@ class _Definitions:
             if not 0 <= code < len(known):
                 return ""
             found = found | conditions.of_level(self.columns[name], known[code])
-        return digest("\n".join(sorted(found)).encode())
+        return digest("\n".join([self.dataset, *sorted(found)] if found else []).encode())

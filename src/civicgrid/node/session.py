@@ -35,6 +35,14 @@ class Data(ABC):
     def holdings(self) -> tuple[Holding, ...]:
         """The data sets, as the site announces them."""
 
+    def names(self) -> tuple[str, ...]:
+        """The names of the data sets."""
+        return tuple(held.name for held in self.holdings())
+
+    @abstractmethod
+    def numbering(self) -> str:
+        """Names the numbers that people have here: under another name they are other people's."""
+
     @abstractmethod
     def people(self, dataset: str) -> BitMap:
         """The numbers of all people of a data set, for the release ledger alone."""
@@ -64,6 +72,9 @@ class Stored(Data):
             Holding(name=held.name, kind=held.kind, snapshot=held.snapshot, dictionary=held.schema)
             for held in self.store.datasets()
         )
+
+    def numbering(self) -> str:
+        return self.store.numbering
 
     def people(self, dataset: str) -> BitMap:
         return self.store.people(dataset)

@@ -42,6 +42,10 @@ create table if not exists audit (
 """
 
 
+FORM = 2
+"""The form of the file, as SQLite's `user_version`. In the first, a site's people were numbered by data set."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """A reply that the hub has not yet confirmed."""
@@ -63,6 +67,7 @@ class State:
             self.connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
             self.connection.execute("pragma journal_mode = wal")
             self.connection.execute("pragma synchronous = full")
+            self._check_form(path)
             self.connection.executescript(SCHEMA)
         except sqlite3.Error as error:
             raise ConfigError(
@@ -75,6 +80,18 @@ class State:
         self._seal = seal
         self._row_sets = None if seal is None else RowSets(self.connection, seal)
         self._epochs = None if seal is None else Epochs(self.connection, seal)
+
+    def _check_form(self, path: Path | None) -> None:
+        """ConfigError for a file of another form: its ledger would be held against people whom it is not about."""
+        (form,) = self.connection.execute("pragma user_version").fetchone()
+        (tables,) = self.connection.execute("select count(*) from sqlite_master").fetchone()
+        if tables and form != FORM:
+            self.connection.close()
+            raise ConfigError(
+                f"The node's state at {path} is of form {form}, and this version reads form {FORM} alone. Run the version "
+                "that wrote it, or lay the node out anew, with new keys and a new card."
+            )
+        self.connection.execute(f"pragma user_version = {FORM}")
 
     @property
     def seal(self) -> Seal:

@@ -295,15 +295,25 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 def test_an_epoch_is_ended_once_and_written_down(
     laid: Laid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    class Held:
+        def numbering(self) -> str:
+            return "numbers"
+
+        def names(self) -> tuple[str, ...]:
+            return ("trial",)
+
+        def people(self, dataset: str) -> BitMap:
+            return BitMap([1, 2, 3])
+
     home = Home(laid.nodes["leeds"])
+    assert "so no epoch runs" in fails(monkeypatch, capsys, "node", "epoch", home.path, "--yes").err
     state = State(home.state, home.seal())
     with state.transaction("epoch"):
-        state.epochs.enter("trial", "a snapshot", lambda: BitMap([1, 2, 3]), 0.0, days=7, fewest=10)
+        state.epochs.enter("trial", "a snapshot", Held(), 0.0, days=7, fewest=10)
     state.close()
-    assert "The epoch of trial has ended" in run("node", "epoch", home.path, "trial", "--yes")
-    assert "so no epoch runs" in fails(monkeypatch, capsys, "node", "epoch", home.path, "other", "--yes").err
+    assert "The epoch has ended" in run("node", "epoch", home.path, "--yes")
     state = State(home.state)
-    assert [(line.action, line.details) for line in state.log() if line] == [("epoch.ended", {"dataset": "trial"})]
+    assert [(line.action, line.details) for line in state.log() if line] == [("epoch.ended", {})]
     state.close()
 
 

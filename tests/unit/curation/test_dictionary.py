@@ -31,6 +31,16 @@ def test_a_csv_dictionary_is_read(tmp_path):
     assert found.columns[0].description == "Age at entry in years"
 
 
+@pytest.mark.parametrize(
+    ("word", "identifier"),
+    [("person", "site"), ("person nhs-number", "nhs-number"), (" Person  nhs-number ", "nhs-number")],
+)
+def test_the_person_column_says_by_which_identifier(tmp_path, word, identifier):
+    (tmp_path / "d.csv").write_text(f"name,type\nkey,{word}\nage,int\n")
+    read = Dictionary.read(tmp_path / "d.csv")
+    assert (read.person, read.identifier) == ("key", identifier)
+
+
 def test_a_dictionary_in_json_is_its_canonical_form(tmp_path):
     (tmp_path / "d.csv").write_text(ROWS)
     found = Dictionary.read(tmp_path / "d.csv")

@@ -161,7 +161,34 @@ def test_at_another_load_of_an_epoch_the_same_people_are_too_near_for_sums() -> 
     assert asked(whole(range(100), columns=["sex"]), load=again)
     assert asked(whole(range(100)), load=again), "their number has not changed"
     assert asked(whole(range(99), columns=["age"]), load=Load("trial", "c" * 64, 1)), "another epoch"
-    assert asked(whole(range(99), columns=["age"]), load=Load("other", "a" * 64, 0)), "another data set"
+
+
+def test_the_data_sets_of_a_site_are_held_against_each_other() -> None:
+    asked, other = Asked(), Load("other", "b" * 64, 0)
+    assert asked(whole(range(100), columns=["trial.age"]))
+    assert not asked(whole(range(99), columns=["other.age"]), load=other), "counts are counts"
+    assert asked(whole(range(100), columns=["other.age"]), load=other), "another column, over the very same people"
+
+
+def test_the_same_people_by_other_conditions_are_refused_whatever_data_they_are_from() -> None:
+    for load in Load("other", "b" * 64, 0), Load("trial", "b" * 64, 0):
+        asked = Asked()
+        assert asked(cohort(range(100), words="all who are positive"))
+        assert asked(cohort(range(100), words="all who are positive"), load=load)
+        assert not asked(cohort(range(100), words="all who are positive but one"), load=load)
+
+
+def test_a_load_is_held_against_all_that_was_answered_since_it_was_made() -> None:
+    """The registry was loaded once, the trial again and again."""
+    asked = Asked()
+    assert asked(whole(range(100)), load=Load("trial", "a" * 64, 0, 0))
+    assert asked(whole(range(99)), load=Load("trial", "b" * 64, 1, 1)), "of an earlier epoch"
+    assert not asked(whole(range(98)), load=Load("registry", "c" * 64, 0, 1))
+    assert asked(whole(range(200, 300)), load=Load("registry", "c" * 64, 0, 1))
+    assert not asked(whole(range(200, 299)), load=Load("trial", "b" * 64, 1, 1)), "entered in the epoch that runs"
+    again = Asked(asked.connection, asked.seal)
+    assert not again(whole(range(200, 299)), load=Load("trial", "b" * 64, 1, 1), name="after a restart")
+    assert again(whole(range(200, 299)), load=Load("trial", "d" * 64, 2, 2), name="in another epoch")
 
 
 def test_a_refusal_does_not_say_whether_one_person_is_in() -> None:

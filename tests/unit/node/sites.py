@@ -110,6 +110,13 @@ def stored(frame: pd.DataFrame, dictionary: Dictionary) -> Store:
     return _STORES[key]
 
 
+class OneNumbering(Stored):
+    """A site's data in whichever store: rows have the same numbers in each, so that one can stand in for another."""
+
+    def numbering(self) -> str:
+        return "by rows"
+
+
 class World:
     """A hub's key, a researcher, a custodian, and a site for each frame; all peers of each other unless told otherwise."""
 
@@ -145,7 +152,7 @@ class World:
     def _site(self, name: str, identity: Identity) -> Site:
         seal = self.seals.setdefault(name, Seal.generate())
         state = State(None if self.states is None else self.states / f"{name}.sqlite", seal)
-        return Site(identity, self.trust[name], Stored(self.stores[name], CACHE), state, lambda: self.moment)
+        return Site(identity, self.trust[name], OneNumbering(self.stores[name], CACHE), state, lambda: self.moment)
 
     def reopen(self, name: str) -> None:
         """The site's process ends and another takes its place, with what stands on disk."""
@@ -155,7 +162,7 @@ class World:
     def reload(self, name: str, frame: pd.DataFrame) -> None:
         """The site loads its data set anew. A process of its own does that, so the site starts again afterwards."""
         self.stores[name] = stored(frame, self.dictionary)
-        self.sites[name].data = Stored(self.stores[name], CACHE)
+        self.sites[name].data = OneNumbering(self.stores[name], CACHE)
         self.sites[name].sessions.clear()
 
     def member(self, name: str) -> Member:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import civicgrid as cg
 from civicgrid.disclosure.codes import Code
-from civicgrid.node.state import State
+from civicgrid.errors import ConfigError
+from civicgrid.node.state import FORM, State
 from civicgrid.trust.chain import check
 from civicgrid.wire import Refused, read_reply
 from unit.node.sites import World, frame
@@ -33,6 +35,16 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(tmp_path: Pat
     report = check(state.log())
     assert report.ok and report.lines == 1
     state.close()
+
+
+def test_a_state_of_another_form_is_refused_before_anything_is_changed(tmp_path: Path) -> None:
+    State(tmp_path / "state").close()
+    State(tmp_path / "state").close()
+    for form in 0, 99:
+        with closing(sqlite3.connect(tmp_path / "state")) as connection:
+            connection.execute(f"pragma user_version = {form}")
+        with pytest.raises(ConfigError, match=f"is of form {form}, and this version reads form {FORM} alone"):
+            State(tmp_path / "state")
 
 
 def test_what_is_confirmed_leaves_with_the_next_transaction_that_holds(tmp_path: Path) -> None:

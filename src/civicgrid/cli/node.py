@@ -162,7 +162,9 @@ def status(folder: Folder) -> None:
 
         with Store(home.data) as store:
             for held in store.datasets():
-                console.print(f"Data set {held.name} ({held.kind}), snapshot {held.snapshot[:12]}")
+                known_by = store.identifier(held.name)
+                people = "without a person key" if known_by is None else f"people known by {known_by}"
+                console.print(f"Data set {held.name} ({held.kind}), snapshot {held.snapshot[:12]}, {people}")
     except DataError:
         console.print("Data sets: the node is running and has its data file open.")
 

@@ -216,6 +216,12 @@ class Store:
         at: dt.datetime = row[0]
         return at.replace(tzinfo=dt.UTC)
 
+    def identifier(self, name: str) -> str | None:
+        """By what the people of a data set are known; None where each row was taken for one person, or for no data set."""
+        asked = f"SELECT identifier FROM {quote(HOME)}.data_sets WHERE name = ?"
+        found = self.cursor().execute(asked, [name]).fetchone()
+        return None if found is None else found[0]
+
     def people(self, name: str) -> BitMap:
         """The numbers of all people of a data set."""
         table = "person" if self.dataset(name).kind == "omop" else "records"
@@ -280,7 +286,7 @@ class Store:
                     "name."
                 )
             loaded = build(connection)
-            known_by = self._identifier(connection, name)
+            known_by = self.identifier(name)
             changed = before is None or before.snapshot != loaded.snapshot or known_by != loaded.identifier
             record = DataSet(
                 name=name,
@@ -312,11 +318,6 @@ class Store:
             tables=loaded.tables,
             notes=loaded.notes if before is None or known_by == loaded.identifier else (*loaded.notes, RENUMBERED),
         )
-
-    def _identifier(self, connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
-        """By what the people of a data set were known when it was last loaded."""
-        found = connection.execute(f"SELECT identifier FROM {quote(HOME)}.data_sets WHERE name = ?", [name]).fetchone()
-        return None if found is None else found[0]
 
     @contextmanager
     def _transaction(self, name: str, closing: list[Callable[[], object]]) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -28,6 +28,7 @@ from civicgrid.node.home import Home
 from civicgrid.node.state import State
 from civicgrid.trust.keys import SigningKey
 from civicgrid.trust.roster import Member
+from unit.curation.cdm_files import lines, write
 from unit.node.sites import frame
 
 RUNNER = CliRunner()
@@ -162,10 +163,28 @@ def test_data_are_loaded_all_or_nothing_and_shown_by_status(
     status = run("node", "status", laid.nodes["leeds"])
     for words in ("leeds (leeds [trust]) in n", "Data set trial (table)", "Custodians: 1", "Peers trusted: york"):
         assert words in status
+    assert "without a person key" in status
     said = fails(monkeypatch, capsys, "node", "load", laid.nodes["leeds"], tmp_path / "no.csv", "--dataset", "t").err
     assert "There is nothing at" in said
     said = fails(monkeypatch, capsys, "node", "load", laid.nodes["leeds"], tmp_path / "trial.csv", "--dataset", "Bad Name")
     assert "Expected a data set name" in said.err
+
+
+def test_data_sets_are_loaded_by_the_identifier_that_they_share(
+    laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node, table = laid.nodes["leeds"], tmp_path / "trial.csv"
+    person = "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id,person_source_value"
+    write(tmp_path / "cdm", person=lines(person, "1,8507,1970,0,0,b", "2,8507,1980,0,0,c"))
+    table.write_text("nhs,age\na,30\nb,40\n")
+    (tmp_path / "d.csv").write_text("name,type\nnhs,person nhs-number\nage,int\n")
+    by_source = ("--person-key", "person_source_value", "--identifier", "nhs-number")
+    said = run("node", "load", node, table, "--dataset", "trial", "--dictionary", tmp_path / "d.csv")
+    assert "New to this site: 2." in said
+    assert "New to this site: 1." in run("node", "load", node, tmp_path / "cdm", "--dataset", "gp", *by_source)
+    assert run("node", "status", node).count("people known by nhs-number") == 2
+    said = fails(monkeypatch, capsys, "node", "load", node, table, "--dataset", "trial", *by_source).err
+    assert "the data dictionary says which column identifies a person" in said
 
 
 # --- studies ---------------------------------------------------------------------------------------------------------

@@ -178,6 +178,15 @@ def test_the_same_people_by_other_conditions_are_refused_whatever_data_they_are_
         assert not asked(cohort(range(100), words="all who are positive but one"), load=load)
 
 
+def test_a_budget_is_of_the_people_whatever_the_data_set() -> None:
+    """A table that is loaded twice under two names gives no second set of equations."""
+    asked, other = Asked(), Load("other", "b" * 64, 0)
+    everyone = cohort(range(100), words="everyone")
+    assert asked(everyone, whole(range(100), columns=["trial.age"]), name="ages")
+    assert asked(everyone, whole(range(100), columns=["other.age"]), load=other, name="ages again")
+    assert asked.ledger.answers(other, everyone) == asked.ledger.answers(LOAD, everyone) == {"ages": 1, "ages again": 1}
+
+
 def test_a_load_is_held_against_all_that_was_answered_since_it_was_made() -> None:
     """The registry was loaded once, the trial again and again."""
     asked = Asked()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -71,6 +71,16 @@ class HubSettings(Node):
 
 
 T = TypeVar("T", bound=Node)
+
+
+def make_settings(kind: type[T], **values: Any) -> T:
+    """Settings from what somebody typed. ConfigError, naming each that does not hold."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise ConfigError(
+            f"These settings do not hold: {describe(error)}. Names are lower case, with digits and hyphens: leeds-2."
+        ) from None
 
 
 def read_settings(kind: type[T], path: Path) -> T:

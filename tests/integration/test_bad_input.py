@@ -125,7 +125,7 @@ def test_a_person_whom_the_hub_does_not_know_is_told_what_to_do(network: LocalNe
 def test_a_node_with_an_unknown_key_is_turned_away(network: LocalNetwork, grid: RemoteGrid) -> None:
     with (
         Connection(network.address, SigningKey.generate()) as stranger,
-        pytest.raises(TrustError, match="Register the site or person first"),
+        pytest.raises(TrustError, match="Ask the hub's operator to admit your site or you"),
     ):
         stranger.post("/node/exchange", Frame(Exchange(session="x", wait=0)).to_bytes())
 

@@ -69,6 +69,12 @@ def draft(
     unknown = sorted(set(method or []) - set(METHODS))
     if unknown:
         raise ConfigError(f"There is no method {', '.join(unknown)}. There is: {', '.join(METHODS)}.")
+    strange = [one for one in column or [] if one != "*" and not all(one.partition("."))]
+    if strange:
+        raise ConfigError(
+            f"Expected each column as table.column, table.* or *; {strange[0]!r} came. The columns of a research table are "
+            f"records.NAME, such as records.{strange[0].strip('.')}."
+        )
     used = {one.kind for each in every for one in each.methods.values()}
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     reads = sorted({read for each in every for read in each.reads}) if every else ["*"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from civicgrid.config import HubSettings
+from civicgrid.config import HubSettings, make_settings
 
 app = typer.Typer(help="Set up and run the hub of a network.", no_args_is_help=True)
 
@@ -34,7 +34,8 @@ def init(
     """Lay out a hub's folder and print its public key, which every site pins in its own settings."""
     from civicgrid.hub.home import HubHome
 
-    settings = HubSettings(
+    settings = make_settings(
+        HubSettings,
         network=network,
         host=host,
         port=port,
@@ -61,12 +62,11 @@ def admit_site(
     folder: Folder, cards: Annotated[list[Path], typer.Argument(help="Cards of sites, from `civicgrid node card`.")]
 ) -> None:
     """Register sites by their cards: from now on their nodes may connect."""
+    from civicgrid.governance.files import read_cards
     from civicgrid.hub import home
-    from civicgrid.trust.roster import Member
 
     engine = home.HubHome(folder).engine()
-    for path in cards:
-        member = Member.from_bytes(path.read_bytes())
+    for member in read_cards(cards):
         home.admit_site(engine, member)
         typer.echo(f"Admitted {member.site} ({member.organisation}).")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from civicgrid.config import NodeSettings
+from civicgrid.config import NodeSettings, make_settings
 from civicgrid.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def init(
     from civicgrid.trust.keys import signing_public
 
     signing_public(hub_key)
-    settings = NodeSettings(
-        network=network, site=site, organisation=organisation, hub=check_address(hub), hub_key=hub_key
+    settings = make_settings(
+        NodeSettings, network=network, site=site, organisation=organisation, hub=check_address(hub), hub_key=hub_key
     )
     Home(folder).create(settings)
     typer.echo(f"A node for {site} is laid out at {folder}. Read its policy.toml; it decides what leaves.")
@@ -56,11 +56,11 @@ def trust(
     folder: Folder, cards: Annotated[list[Path], typer.Argument(help="Cards of other sites, compared by telephone.")]
 ) -> None:
     """Pin other sites: only with pinned sites does this one take part in masked sums."""
+    from civicgrid.governance.files import read_cards
     from civicgrid.node.home import Home
-    from civicgrid.trust.roster import Member
 
     home = Home(folder)
-    home.pin([Member.from_bytes(path.read_bytes()) for path in cards])
+    home.pin(read_cards(cards))
     typer.echo(f"Trusted here: {', '.join(sorted(home.peers()))}.")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from civicgrid.cli.study import PlanFile, read_file
+from civicgrid.cli.study import PlanFile
 
 
 def simulate(
@@ -22,7 +22,7 @@ def simulate(
     from civicgrid.client.simulate import simulate as simulated
     from civicgrid.disclosure.policy import Policy
     from civicgrid.errors import ConfigError
-    from civicgrid.methods.plan import read_plan
+    from civicgrid.governance.files import read_plans
 
     sites = {}
     for entry in site:
@@ -30,7 +30,7 @@ def simulate(
         if not found:
             raise ConfigError("Expected each site as NAME=FILE, such as leeds=leeds.csv.")
         sites[name] = Path(path)
-    read = read_plan(read_file(plan))
+    (read,) = read_plans([plan])
     policy = Policy.open() if open_policy else Policy()
     grid = simulated(sites, dataset=read.dataset, policy=policy, dictionary=dictionary)
     answer = grid.run(read)

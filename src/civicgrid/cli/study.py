@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from civicgrid.errors import ConfigError
+
 app = typer.Typer(help="Read a study's plan in plain English, or run it on a grid.", no_args_is_help=True)
 
 PlanFile = Annotated[Path, typer.Argument(help="A plan file: the JSON of `grid.plan(study).canonical()`.")]
@@ -16,9 +18,9 @@ PlanFile = Annotated[Path, typer.Argument(help="A plan file: the JSON of `grid.p
 @app.command("explain")
 def explain(plan: PlanFile) -> None:
     """Print what a plan means, and its digest, by which permits and logs name it."""
-    from civicgrid.methods.plan import read_plan
+    from civicgrid.governance.files import read_plans
 
-    read = read_plan(read_file(plan))
+    (read,) = read_plans([plan])
     typer.echo(read.explain())
     typer.echo(f"\nPlan {read.digest()}")
     if read.template is not None:
@@ -39,25 +41,18 @@ def run(
     """Run a plan on a grid, and print each answer with what became of every site."""
     from civicgrid.cli.progress import watching
     from civicgrid.client.connect import connect
-    from civicgrid.methods.plan import read_plan
+    from civicgrid.governance.files import read_plans
 
-    read = read_plan(read_file(plan))
+    (read,) = read_plans([plan])
     grid = connect(hub, key=key, project=project, hub_ca=hub_ca)
     with watching() as progress:
         answer = grid.run(read, progress=progress)
     typer.echo(str(answer))
     if out is not None:
         results = {name: result.to_dict() for name, result in answer.items() if not result.failure}
-        out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        try:
+            out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written: {error.strerror}. Choose another place.") from None
     if any(result.failure for result in answer.values()):
         raise typer.Exit(1)
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a plan file, or an error in words."""
-    from civicgrid.errors import PlanError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PlanError(f"The plan at {path} cannot be read ({error.strerror}). Give the file of a plan.") from None

@@ -1,17 +1,19 @@
-"""The files that go between a researcher, a custodian and a site: drafts of permits, what has been signed, plans."""
+"""The files that go between a researcher, a custodian and a site: plans, drafts of permits, what has been signed, cards."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from civicgrid.canonical import MAX_BYTES
-from civicgrid.errors import ConfigError, TrustError
+from civicgrid.errors import ConfigError, PlanError, TrustError
 from civicgrid.governance.permit import PERMIT, Permit
 from civicgrid.methods.plan import Plan, read_plan
 from civicgrid.trust.envelope import Envelope
+from civicgrid.trust.roster import Member
 
 
 def read_signed(path: Path) -> Envelope:
@@ -19,7 +21,8 @@ def read_signed(path: Path) -> Envelope:
     raw = _read(path)
     if b'"payloadType"' not in raw:
         raise TrustError(f"Expected a signed file; nobody has signed {path}. Sign it with `civicgrid custodian sign`.")
-    return Envelope.from_bytes(raw)
+    with _naming(path, "a signed file"):
+        return Envelope.from_bytes(raw)
 
 
 def read_draft(path: Path) -> tuple[Permit, Envelope | None, tuple[str, ...]]:
@@ -28,16 +31,31 @@ def read_draft(path: Path) -> tuple[Permit, Envelope | None, tuple[str, ...]]:
     Whether those keys are a custodian's is for the site's own key file to say.
     """
     raw = _read(path)
-    if b'"payloadType"' not in raw:
-        return Permit.from_bytes(raw), None, ()
-    envelope = Envelope.from_bytes(raw)
-    keys = {signature.keyid for signature in envelope.signatures}
-    permit = Permit.from_bytes(envelope.verify(PERMIT, keys))
+    with _naming(path, "a permit"):
+        if b'"payloadType"' not in raw:
+            return Permit.from_bytes(raw), None, ()
+        envelope = Envelope.from_bytes(raw)
+        keys = {signature.keyid for signature in envelope.signatures}
+        permit = Permit.from_bytes(envelope.verify(PERMIT, keys))
     return permit, envelope, tuple(sorted(envelope.signers(PERMIT, keys)))
 
 
 def read_plans(paths: Sequence[Path]) -> tuple[Plan, ...]:
-    return tuple(read_plan(_read(path)) for path in paths)
+    """Plans, each from a file of its own: the JSON of `grid.plan(study).canonical()`."""
+    found = []
+    for path in paths:
+        with _naming(path, "the file of a plan"):
+            found.append(read_plan(_read(path)))
+    return tuple(found)
+
+
+def read_cards(paths: Sequence[Path]) -> tuple[Member, ...]:
+    """Sites' cards, each from a file of its own, as `civicgrid node card` prints one."""
+    found = []
+    for path in paths:
+        with _naming(path, "a site's card, as `civicgrid node card` prints it"):
+            found.append(Member.from_bytes(_read(path)))
+    return tuple(found)
 
 
 def write_draft(path: Path, permit: Permit) -> None:
@@ -63,6 +81,15 @@ def _write(path: Path, text: str, mode: Literal["x", "w"]) -> None:
         raise ConfigError(f"There is a file at {path} already. Choose another name, or move it away.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}. Choose another place.") from None
+
+
+@contextmanager
+def _naming(path: Path, what: str) -> Iterator[None]:
+    """Say which file it was that could not be taken for what it should be."""
+    try:
+        yield
+    except PlanError as error:
+        raise PlanError(f"{path} is not {what}. {error}") from None
 
 
 def _read(path: Path) -> bytes:

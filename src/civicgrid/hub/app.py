@@ -99,7 +99,10 @@ class Hub:
         """The key that signed this request, and its body."""
         said = KEYID.search(request.headers.get("signature-input", ""))
         if said is None or self.known(said.group(1)) is None:
-            raise TrustError("No key is registered here under that id. Register the site or person first, or sign.")
+            raise TrustError(
+                "No key is registered here under that id. Ask the hub's operator to admit your site or you with your "
+                "public key, and check that this is the key you gave."
+            )
         # Nothing long is read from somebody who is not registered, and only nodes send much.
         most = MAX_FRAME if said.group(1) in self.by_key else 2 * MAX_BYTES
         address = request.client.host if request.client else ""

@@ -112,6 +112,8 @@ class Home:
 
     def add_custodian(self, key: str, name: str) -> None:
         signing_public(key)
+        if key in self.custodians():
+            raise ConfigError("This key stands in custodians.keys already. Nothing was changed.")
         with (self.path / "custodians.keys").open("a", encoding="utf-8") as file:
             # In one line whatever the name holds: what stands on a line of its own is a key.
             file.write(f"{key}  # {' '.join(name.split())}\n")

@@ -97,10 +97,10 @@ class Envelope(Node):
             )
         found = self.signers(payload_type, keys)
         if len(found) < threshold:
+            wanted = "a valid signature" if threshold == 1 else f"{threshold} valid signatures"
             raise TrustError(
-                f"Expected {threshold} valid signature(s) by trusted keys on this {payload_type}; found "
-                f"{len(found)}. "
-                "It was changed after signing, or it was signed by a key that is not trusted here."
+                f"Expected {wanted} by a key that is trusted here; {len(found)} came. It was changed after signing, or "
+                "signed with another key: compare the signer's public key with the list of those trusted here."
             )
         return _bytes(self.payload, "payload")
 

@@ -89,6 +89,10 @@ class _KeyFile:
                 pem = file.read(MAX_FILE)
         except OSError as error:
             raise ConfigError(f"No key could be read from {path}: {error.strerror}. Give the key file's path.") from None
+        if pem.startswith((b"ed25519:", b"x25519:")):
+            raise ConfigError(
+                f"Expected a private key; {path} holds a public one. Give the file that `civicgrid key create` made."
+            )
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise ConfigError(
                 f"Expected a key file that only its owner may read; {path} has mode "

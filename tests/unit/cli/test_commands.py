@@ -187,6 +187,38 @@ def test_data_sets_are_loaded_by_the_identifier_that_they_share(
     assert "the data dictionary says which column identifies a person" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("node init {0}/x --site Leeds --organisation L --network n --hub https://h.example --hub-key {1}", "Names are"),
+        ("hub init {0}/x --network Nord", "Names are lower case"),
+        ("hub init {0}/x --network nord --port 70000", "less than or equal to 65535"),
+        ("node trust {0}/leeds {0}/no.json", "no.json cannot be read: No such file"),
+        ("node trust {0}/leeds {0}/hub/hub.toml", "hub.toml is not a site's card"),
+        ("hub admit-site {0}/hub {0}/no.json", "no.json cannot be read: No such file"),
+        ("study explain {0}/hub/hub.toml", "hub.toml is not the file of a plan. Expected JSON"),
+        ("custodian review {0}/leeds.json", "leeds.json is not a permit."),
+        ("node custodian {0}/leeds --name Cass --key {1}", "stands in custodians.keys already"),
+        ("key show {0}/cass.pub", "cass.pub holds a public one"),
+    ],
+)
+def test_a_slip_is_said_in_a_sentence(
+    laid: Laid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    words: str,
+) -> None:
+    public = SigningKey.load(laid.custodian).public
+    (tmp_path / "cass.pub").write_text(public + "\n")
+    said = fails(monkeypatch, capsys, *command.format(tmp_path, public).split()).err
+    assert said.startswith("civicgrid: ")
+    assert words in said
+    assert not (tmp_path / "x").exists()
+    assert len(Home(laid.nodes["leeds"]).custodians()) == 1
+
+
 # --- studies ---------------------------------------------------------------------------------------------------------
 
 
@@ -301,7 +333,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         (["node", "custodian", leeds, "--key", "no key", "--name", "A"], "civicgrid: Expected"),
         (["node", "card", tmp_path / "nowhere"], "Run the matching init first"),
         (["node", "permit", "revoke", leeds, "ab"], "Expected the id of one permit; 0 begin"),
-        (["study", "explain", tmp_path / "none.json"], "cannot be read (No such file"),
+        (["study", "explain", tmp_path / "none.json"], "cannot be read: No such file"),
         (["study", "explain", tmp_path / "bad.json"], "not a valid Plan"),
         (["simulate", plan, "--site", "leeds"], "Expected each site as NAME=FILE"),
         (["audit", "verify", tmp_path], "neither a node nor a hub"),

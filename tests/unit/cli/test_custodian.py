@@ -290,6 +290,8 @@ def test_what_cannot_be_done_is_said_in_a_sentence(desk: Desk) -> None:
         ([*start, "--person", "Ada=k", "--plan", plan], "civicgrid: Expected"),
         ([*start, "--person", ada[3:], "--plan", plan], "This cannot be signed: name"),
         ([*start, "--person", ada], "Expected plans"),
+        ([*start, "--person", ada, "--plan", plan, "--column", "age"], "such as records.age"),
+        ([*start, "--person", ada, "--plan", desk.folder / "bad.json"], "bad.json is not the file of a plan"),
         ([*start, "--person", ada, "--dataset", "trial", "--method", "ols"], "no method ols. There is: discover, count"),
         ([*start, "--person", ada, "--plan", desk.folder / "none.json"], "cannot be read: No such file"),
         (["custodian", "draft", draft, *start[3:], "--person", ada, "--plan", plan], "There is a file at"),

@@ -58,7 +58,7 @@ def test_reads_either_base64_and_unknown_or_missing_key_ids() -> None:
         }
         envelope = Envelope.from_bytes(json.dumps(raw))
         if name == ANA.public:
-            with pytest.raises(TrustError, match="found 0"):
+            with pytest.raises(TrustError, match="0 came"):
                 envelope.verify(TYPE, TRUSTED)
         else:
             assert envelope.verify(TYPE, TRUSTED) == b"\xfb\xff\xfe"
@@ -77,7 +77,7 @@ def test_refuses_a_changed_payload_and_strangers() -> None:
     signed = Envelope.sign(TYPE, b"yes", ANA)
     changed = Envelope(payload=base64.b64encode(b"yet").decode(), payloadType=TYPE, signatures=signed.signatures)
     for bad in (changed, Envelope.sign(TYPE, b"yes", EVE)):
-        with pytest.raises(TrustError, match="not trusted here"):
+        with pytest.raises(TrustError, match="signed with another key"):
             bad.verify(TYPE, TRUSTED)
 
 
@@ -85,7 +85,7 @@ def test_one_signer_twice_is_one_signer() -> None:
     signed = Envelope.sign(TYPE, b"yes", ANA)
     again = Signature(keyid="alias", sig=signed.signatures[0].sig)
     twice = Envelope(payload=signed.payload, payloadType=TYPE, signatures=(signed.signatures[0], again, again))
-    with pytest.raises(TrustError, match=r"Expected 2 valid signature.* found 1"):
+    with pytest.raises(TrustError, match=r"Expected 2 valid signature.* 1 came"):
         twice.verify(TYPE, TRUSTED, threshold=2)
 
 

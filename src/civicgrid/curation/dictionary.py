@@ -82,12 +82,16 @@ class Dictionary(Node):
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"The dictionary {path} could not be read ({type(error).__name__}). Check it.") from None
+        except OSError as error:
+            raise DataError(f"The dictionary {path} could not be read: {error.strerror}. Check the path.") from None
+        except UnicodeDecodeError:
+            raise DataError(f"The dictionary {path} is not in UTF-8. Save it as UTF-8 (in Excel: “CSV UTF-8”).") from None
         try:
             if path.suffix.lower() == ".json":
                 return cls.model_validate_json(json.dumps(json.loads(text)))
-            return cls._from_rows(path.name, list(csv.DictReader(text.splitlines())))
+            lines = text.splitlines()
+            delimiter = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
+            return cls._from_rows(path.name, list(csv.DictReader(lines, delimiter=delimiter)))
         except ValidationError as error:
             raise DataError(f"{path.name} is not a valid dictionary: {describe(error)}") from None
         except (PlanError, ValueError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from civicgrid.errors import DataError
 
 MOST = 50
-"""How many faults a message lists, and how many of one column of one file."""
+"""How many faults a message lists, and how many of one kind in one column of one file."""
 
 MOST_PER_COLUMN = 5
 
@@ -44,7 +44,8 @@ class Faults:
     unlisted: int = 0
 
     def add(self, fault: Fault) -> None:
-        if len(self.found) < MOST:
+        alike = sum((one.file, one.what, one.column) == (fault.file, fault.what, fault.column) for one in self.found)
+        if alike < MOST_PER_COLUMN and len(self.found) < MOST:
             self.found.append(fault)
         else:
             self.unlisted += 1

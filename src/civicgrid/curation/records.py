@@ -38,8 +38,8 @@ _TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
 _EXPECTED: dict[Kind, str] = {
     "bool": "not true or false",
     "int": "not a whole number",
-    "float": "not a number",
-    "date": "not a date",
+    "float": "not a number (decimals take a point)",
+    "date": "not a date as YYYY-MM-DD",
     "category": "not among the levels",
 }
 
@@ -76,6 +76,9 @@ def load_records(
     key = _person_key(source, dictionary)
     total = _stage(connection, source, readings, key)
     _check_persons(connection, source, dictionary, faults)
+    _check_values(connection, source, readings, faults)
+    if dictionary is None:
+        notes += _noughts_and_ones(connection, readings)
     faults.raise_if_any(dataset)
     numbers = _numbers(connection, dataset, readings, dictionary, notes)
     schema = quote(dataset)
@@ -119,15 +122,22 @@ def _numbers(
 def _inferred(
     connection: duckdb.DuckDBPyConnection, source: SourceTable, text_file: bool, notes: list[str]
 ) -> list[_Reading]:
-    readings = []
+    readings, text = [], []
     for found in infer(connection, source, text_file):
         if found.kind is None:
             notes.append(f"{found.name} was left out: its type cannot be used in a study.")
             continue
         place, declared = source.columns[found.key]
         column = Column(name=found.name, type=ColumnType(kind=found.kind))
+        if found.kind == "category":
+            text.append(found.name)
         readings.append(_read(column, place, declared, MISSING if text_file else ()))
-    notes.append("There was no data dictionary: kinds were inferred, categories have no levels, numbers no range.")
+    notes.append(
+        "There was no data dictionary: kinds were inferred, numbers have no range, and a column that identifies a person "
+        "can be read by studies. Write one, and load again."
+    )
+    if text:
+        notes.append(f"No method can read text without declared levels, or dates but as YYYY-MM-DD: {', '.join(text)}.")
     return readings
 
 
@@ -143,7 +153,8 @@ def _declared(
         codes = entry.missing or (MISSING if text_file else ())
         readings.append(_read(Column(name=entry.name, type=entry.type), place, declared, codes))
     if dictionary.person is not None and dictionary.person.lower() not in source.columns:
-        faults.add(source.fault("the person's key is missing", column=dictionary.person))
+        what = "the data dictionary says that this column identifies a person, and it is missing"
+        faults.add(source.fault(what, column=dictionary.person))
     known = {entry.name.lower() for entry in dictionary.columns} | {(dictionary.person or "").lower()}
     extra = [source.spelled.get(name, name) for name in source.columns if name not in known]
     if extra:
@@ -209,15 +220,41 @@ def _check_persons(
     if dictionary is None or dictionary.person is None:
         return
     found = connection.execute(
-        f"SELECT _row, count(*) OVER () FROM {STAGED} WHERE _key IS NOT NULL "
-        "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _row) > 1 ORDER BY _row LIMIT "
-        f"{MOST_PER_COLUMN}"
+        f"WITH again AS (SELECT _row FROM {STAGED} WHERE _key IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _row) > 1) "
+        f"SELECT _row, count(*) OVER () FROM again ORDER BY _row LIMIT {MOST_PER_COLUMN}"
     ).fetchall()
     for row, _ in found:
         what = "this person has come before; a research table has one row a person"
         faults.add(source.fault(what, row, dictionary.person))
     if found:
         faults.more(found[0][1] - len(found))
+
+
+def _check_values(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, readings: list[_Reading], faults: Faults
+) -> None:
+    """A column of which not one value can be read is of another type than the dictionary says."""
+    asked = [(index, reading) for index, reading in enumerate(readings) if reading.wrong != "false"]
+    if not asked:
+        return
+    counts = ", ".join(f"count(*) FILTER (WHERE _wrong_{index}), count({quote(r.column.name)})" for index, r in asked)
+    found = connection.execute(f"SELECT {counts} FROM {STAGED}").fetchall()[0]
+    for (_, reading), wrong, read in zip(asked, found[::2], found[1::2], strict=True):
+        if wrong and not read:
+            what = f"every value is {_EXPECTED[reading.column.type.kind]}; correct the file or the data dictionary"
+            faults.add(source.fault(what, column=reading.column.name))
+
+
+def _noughts_and_ones(connection: duckdb.DuckDBPyConnection, readings: list[_Reading]) -> list[str]:
+    """A note on whole numbers that may stand for no and yes, which a dictionary has to say."""
+    whole = [reading.column.name for reading in readings if reading.column.type.kind == "int"]
+    if not whole:
+        return []
+    asked = ", ".join(f"coalesce(min({quote(name)}) = 0 AND max({quote(name)}) = 1, false)" for name in whole)
+    found = connection.execute(f"SELECT {asked} FROM {STAGED}").fetchall()[0]
+    names = ", ".join(name for name, two in zip(whole, found, strict=True) if two)
+    return [f"If 0 and 1 mean no and yes, declare as bool: {names}."] if names else []
 
 
 def _reason(readings: list[_Reading], keyed: bool) -> str:

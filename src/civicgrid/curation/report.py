@@ -98,6 +98,8 @@ class LoadReport:
         if not self.changed:
             return f"{self.dataset}: already holds exactly this content; nothing changed ({self.seconds:.1f} s)."
         aside = f", {self.aside:,} set aside" if self.aside else ", none set aside"
+        values = sum(sum(report.values_set_aside.values()) for report in self.tables)
+        aside += f", {counted(values, 'value')} set to missing" if values else ""
         return (
             f"{self.dataset}: {self.loaded:,} of {self.read:,} rows loaded{aside}, "
             f"in {counted(len(self.tables), 'table')} ({self.seconds:.1f} s)."

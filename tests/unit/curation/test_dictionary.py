@@ -41,6 +41,11 @@ def test_the_person_column_says_by_which_identifier(tmp_path, word, identifier):
     assert (read.person, read.identifier) == ("key", identifier)
 
 
+def test_a_dictionary_with_semicolons_is_read_too(tmp_path):
+    (tmp_path / "d.csv").write_text("name;type;levels\nsex;category;F|M\n", encoding="utf-8-sig")
+    assert Dictionary.read(tmp_path / "d.csv").columns[0].type.levels == ("F", "M")
+
+
 def test_a_dictionary_in_json_is_its_canonical_form(tmp_path):
     (tmp_path / "d.csv").write_text(ROWS)
     found = Dictionary.read(tmp_path / "d.csv")

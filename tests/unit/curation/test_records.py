@@ -85,7 +85,7 @@ def test_values_that_do_not_fit_become_missing_and_are_written_down(trial):
         (1, "Age", "not a whole number"),
         (1, "sex", "not among the levels"),
         (1, "smoker", "not true or false"),
-        (2, "joined", "not a date"),
+        (2, "joined", "not a date as YYYY-MM-DD"),
     ]
     assert report["records"].loaded == 3 and sum(report["records"].values_set_aside.values()) == 4
     assert "perhaps" not in str(report) + report._repr_html_()
@@ -105,12 +105,62 @@ def test_a_person_twice_is_a_fault_by_line(trial):
         store.load_table("trial", trial, TRIAL)
 
 
+def test_only_the_persons_who_came_before_are_counted(trial):
+    trial.write_text(CSV + "".join(f"A{n},30,F,true,20,2020-01-01,0,1\n" for n in range(1, 9)))
+    with Store() as store, pytest.raises(DataError, match=r"not loaded: 3 faults of structure") as refused:
+        store.load_table("trial", trial, TRIAL)
+    assert "more" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ("2020-0", "01/0", "column joined: every value is not a date as YYYY-MM-DD"),
+        (",F,", ",f,", "column sex: every value is not among the levels"),
+    ],
+)
+def test_a_column_of_which_no_value_can_be_read_is_a_fault(trial, was, now, words):
+    trial.write_text(CSV.replace(",M,", ",F,").replace(was, now))
+    with Store() as store, pytest.raises(DataError) as refused:
+        store.load_table("trial", trial, TRIAL)
+    assert f"trial.csv, line 1, {words}; correct the file or the data dictionary" in str(refused.value)
+
+
+def test_a_column_without_any_value_is_no_fault(trial):
+    trial.write_text(CSV.replace("true", "").replace("false", ""))
+    with Store() as store:
+        assert store.load_table("trial", trial, TRIAL).loaded == 3
+
+
+def test_a_load_without_a_dictionary_says_what_studies_cannot_use(trial):
+    trial.write_text(CSV.replace("00001,3", "00001,0").replace("99999,2", "99999,0"))
+    with Store() as store:
+        notes = " ".join(store.load_table("trial", trial).notes)
+    assert "a column that identifies a person can be read by studies. Write one" in notes
+    assert "No method can read text without declared levels, or dates but as YYYY-MM-DD: patient, sex, zip." in notes
+    assert "If 0 and 1 mean no and yes, declare as bool: score." in notes
+
+
+def test_a_file_in_utf_16_is_said_to_be(trial):
+    trial.write_bytes(CSV.encode("utf-16"))
+    with Store() as store, pytest.raises(DataError, match=r"trial\.csv: the file is in UTF-16; save it as UTF-8"):
+        store.load_table("trial", trial, TRIAL)
+
+
+def test_the_same_fault_on_many_lines_is_listed_a_few_times(trial):
+    trial.write_text("Report of admissions\n" + CSV * 10)
+    with Store() as store, pytest.raises(DataError, match=r"that the first line of the file holds the names") as refused:
+        store.load_table("trial", trial, TRIAL)
+    assert str(refused.value).count("more values than the header has") == 5
+    assert "… and 35 more" in str(refused.value)
+
+
 def test_a_declared_column_that_is_missing_is_a_fault(trial):
     trial.write_text(CSV.replace("smoker", "smokes").replace("patient", "pseudonym"))
     with Store() as store, pytest.raises(DataError) as refused:
         store.load_table("trial", trial, TRIAL)
     assert "trial.csv, line 1, column smoker: the data dictionary declares this column" in str(refused.value)
-    assert "column patient: the person's key is missing" in str(refused.value)
+    assert "column patient: the data dictionary says that this column identifies a person, and it" in str(refused.value)
 
 
 def test_a_person_keeps_the_number_whatever_else_changes(trial):

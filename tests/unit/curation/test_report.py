@@ -27,7 +27,9 @@ def test_rows_that_are_not_accounted_for_are_a_fault_of_the_loader():
 
 
 def test_the_first_line_says_what_happened():
-    assert str(report()).splitlines()[0] == "leeds: 3,190 of 3,200 rows loaded, 10 set aside, in 2 tables (1.3 s)."
+    assert str(report()).splitlines()[0] == (
+        "leeds: 3,190 of 3,200 rows loaded, 10 set aside, 3 values set to missing, in 2 tables (1.3 s)."
+    )
     assert "already holds exactly this content" in str(report(changed=False))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from io import TextIOWrapper
 from itertools import islice
@@ -29,9 +30,10 @@ ROW = "(row_number() OVER () - 1)"
 
 _REJECTS = {
     "MISSING COLUMNS": "fewer values than the header has columns; check delimiters and quotes on this line",
-    "TOO MANY COLUMNS": "more values than the header has columns; check delimiters and quotes on this line",
+    "TOO MANY COLUMNS": "more values than the header has columns; check delimiters and quotes on this line, and that the "
+    "first line of the file holds the names",
     "UNQUOTED VALUE": "a quote that is not closed; double it inside a quoted value",
-    "INVALID ENCODING": "bytes that are not UTF-8; save the file as UTF-8",
+    "INVALID ENCODING": "bytes that are not UTF-8; save the file as UTF-8 (in Excel: “CSV UTF-8”)",
     "LINE SIZE OVER MAXIMUM": "a line of more than 2 MB; a quote is probably not closed",
 }
 
@@ -51,7 +53,7 @@ class DelimitedFolder(Source):
     repeated_ids = False
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-        self.connection, self.label = connection, folder.name
+        self.connection, self.label = connection, folder.resolve().name
         self.files: dict[str, Path] = {}
         for path in sorted(folder.iterdir()):
             if not is_delimited(path):
@@ -78,6 +80,9 @@ class DelimitedFolder(Source):
 
 def open_delimited(connection: duckdb.DuckDBPyConnection, path: Path, name: str, raw: str) -> SourceTable:
     """Read a delimited file into the temporary table `raw`, every column as text, rows in the file's order."""
+    if _utf16(path):
+        fault = Fault(path.name, "the file is in UTF-16; save it as UTF-8 (in Excel: “CSV UTF-8”)")
+        return SourceTable(name, path.name, "", "", {}, None, (fault,))
     header, delimiter = _header(path)
     if not header:
         fault = Fault(path.name, "the file is empty; expected a header line with the column names", line=1)
@@ -130,6 +135,12 @@ def open_delimited(connection: duckdb.DuckDBPyConnection, path: Path, name: str,
 
 def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def _utf16(path: Path) -> bool:
+    """Whether the file begins as Excel's “Unicode text” does."""
+    with _open(path) as file:
+        return file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
 
 
 def _header(path: Path) -> tuple[list[str], str]:

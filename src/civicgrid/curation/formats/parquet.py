@@ -29,7 +29,7 @@ class ParquetFolder(Source):
     repeated_ids = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-        self.connection, self.label, self.files = connection, folder.name, parts(folder)
+        self.connection, self.label, self.files = connection, folder.resolve().name, parts(folder)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.files)

@@ -34,6 +34,9 @@ class RemoteGrid(Grid):
         self.connection = Connection(address, key, hub_ca)
         self.network = str(self._network()["network"])
 
+    def __repr__(self) -> str:
+        return f"<the grid {self.network!r} at {self.connection.address}, for project {self.project!r}>"
+
     def _network(self) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(self.connection.get("/api/network"))
         return data

@@ -80,18 +80,20 @@ class Grid(ABC):
                 )
             what = Study(what.source, {what.kind: what})
         if not isinstance(what, Study):
-            raise PlanError(f"Expected a method or a study to run; {type(what).__name__} came.")
+            raise PlanError(
+                f"Expected a method or a study to run; {type(what).__name__} came. Write, for example, cg.Count(cohort)."
+            )
         return bind(what.source, what.methods, self.dictionaries(), what.title, what.complete)
 
     def run(
-        self, what: Method | Study | Plan, *, sites: Sequence[str] = (), progress: Progress | None = None
+        self, what: Method | Study | Plan, *, sites: str | Sequence[str] = (), progress: Progress | None = None
     ) -> Any:
         """Run a method, and get its `Result`; or a study, and get its `Answer` with a result for each analysis.
 
         `sites` limits the run to these. For a single method without an answer the reason is raised (FitError where the
         model has none, NoAnswer where no site answered); in a study it is kept with the analysis as `failure`.
         """
-        answer = self._execute(self.plan(what), sites, progress)
+        answer = self._execute(self.plan(what), [sites] if isinstance(sites, str) else sites, progress)
         if not isinstance(what, Method):
             return answer
         result: Result = next(iter(answer.values()))

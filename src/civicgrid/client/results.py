@@ -73,7 +73,16 @@ class Result:
             return self._result.output
         if any(site.status == "answered" for site in self.sites):
             raise FitError(self.failure)
-        raise NoAnswer(f"{self.failure}\n{self.sites!r}", self.sites)
+        raise NoAnswer(f"{self.failure}\n{self.sites!r}{self._advice()}", self.sites)
+
+    def _advice(self) -> str:
+        """What may help where sites held back. The same words whatever their reason was."""
+        if all(site.status != "suppressed" for site in self.sites):
+            return ""
+        return (
+            "\nWhat may help: merge levels or widen the cohort; ask about people with all values (complete=True); ask "
+            "everything about one cohort in one study."
+        )
 
     @property
     def rounds_words(self) -> str:

@@ -134,6 +134,9 @@ class Simulation(Grid):
         envelope = permit.signed(custodian)
         return permit.digest(), read_permit(envelope, [custodian.public])
 
+    def __repr__(self) -> str:
+        return f"<a simulation of {', '.join(self.sites)}>"
+
     def dictionaries(self) -> dict[str, Schema]:
         return {name: schema for site in self.sites.values() for name, schema in schemas(site.data.holdings()).items()}
 
@@ -206,6 +209,13 @@ def simulate(
     records would have given under the same output rules.
     Names of sites are written in lower case with hyphens.
     """
+    if not isinstance(sites, Mapping):
+        raise DataError(
+            f'Expected each site\'s data under its name: cg.simulate({{"leeds": "leeds.csv", "york": frame}}); '
+            f"{type(sites).__name__} came."
+        )
+    if policy is not None and not isinstance(policy, Policy):
+        raise DataError(f"Expected a policy such as cg.Policy.open(); {type(policy).__name__} came.")
     if isinstance(dictionary, str | Path):
         dictionary = Dictionary.read(dictionary)
     policy = policy or Policy()

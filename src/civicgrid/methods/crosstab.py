@@ -64,9 +64,8 @@ class Crosstab(Method):
         for name in self.columns():
             if schema[name].kind not in ("bool", "category"):
                 raise PlanError(
-                    f"A cross-table needs categories or yes/no columns; {name!r} is {schema[name].words()}. "
-                    f"Put it into "
-                    "bands in the cohort first, or use Describe."
+                    f"A cross-table needs categories or yes/no columns; {name!r} is {schema[name].words()}. Make one of it "
+                    f"in a cohort, such as {name}=t.{name} == 1, or bands with case(); or use Describe."
                 )
             if not levels_of(schema[name]):
                 raise PlanError(f"{name!r} has no levels. Give them in the data dictionary or the plan.")

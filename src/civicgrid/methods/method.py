@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, ValidationError
 
-from civicgrid.canonical import Node, describe
+from civicgrid.canonical import Node
 from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Combined, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
@@ -46,6 +46,9 @@ much.
 
 MOST_ROUNDS = 100
 """Rounds of one analysis, unless its method says fewer."""
+
+MOST_FAULTS = 5
+"""Faults of a method's parameters that a message lists."""
 
 MAX_DIMENSIONS, MAX_SIDE = 4, 1_000_000
 MAX_ITEMS = 100_000
@@ -131,13 +134,40 @@ class Method(Node):
 
     kind: str = Field(description="The method's name.")
 
-    def __init__(self, source: Any = None, /, **parameters: Any) -> None:
+    def __init__(self, source: Any = None, /, *unnamed: Any, **parameters: Any) -> None:
+        name = type(self).__name__
+        if unnamed:
+            raise PlanError(f"{name} takes the table alone without a name. {self._parameters()}")
         try:
             super().__init__(**parameters)
         except ValidationError as error:
-            name = type(self).__name__
-            raise PlanError(f"This is not a valid {name}: {describe(error)}. See help({name}).") from None
+            raise PlanError(f"This is not a valid {name}: {self._faults(error)}. {self._parameters()}") from None
         self._source = source
+
+    @classmethod
+    def _described(cls) -> dict[str, str]:
+        """What each parameter is, by the name that it is written under."""
+        fields = {info.alias or field: info for field, info in cls.model_fields.items() if field != "kind"}
+        return {name: info.description or "" for name, info in fields.items()}
+
+    @classmethod
+    def _parameters(cls) -> str:
+        names = [f"{name}=…" for name in cls._described()]
+        return f"Write {cls.__name__}({', '.join(['table', *names])})."
+
+    @classmethod
+    def _faults(cls, error: ValidationError) -> str:
+        """What is wrong with which parameter, without the values that came."""
+        words, known = [], cls._described()
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name = str(fault["loc"][0]) if fault["loc"] else "value"
+            if fault["type"] == "missing":
+                words.append(f"{name} is missing: {known.get(name, '').rstrip('.')}")
+            elif fault["type"] == "extra_forbidden":
+                words.append(f"it has no parameter {name!r}")
+            else:
+                words.append(f"{name}: {fault['msg'].replace('Input should be', 'expected')}")
+        return "; ".join(words[:MOST_FAULTS])
 
     @property
     def source(self) -> Any:

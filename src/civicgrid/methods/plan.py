@@ -18,6 +18,7 @@ from civicgrid.methods import METHODS, AnyMethod, Method
 from civicgrid.omop.cdm import CDM
 from civicgrid.query.cohort import Cohort, whole_table
 from civicgrid.query.explain import explain as explain_cohort
+from civicgrid.query.frames import Omop
 from civicgrid.query.nodes import (
     And,
     BirthDate,
@@ -207,6 +208,11 @@ def bind(
 
 
 def _table(source: Any, methods: Mapping[str, Method], dictionaries: Mapping[str, Schema]) -> Cohort:
+    if isinstance(source, Omop):
+        raise PlanError(
+            "A data set of OMOP tables has many rows a person, so a method is run on a cohort of it: "
+            "cg.cohort(population=frame.exists_for_person(), age=…)."
+        )
     name = source if isinstance(source, str) else getattr(source, "name", None)
     if not isinstance(name, str):
         raise PlanError(

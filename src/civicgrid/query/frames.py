@@ -95,6 +95,8 @@ class EventFrame:
     def __getattr__(self, name: str) -> Series:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in ("first_for_person", "last_for_person"):
+            raise NoSuchName(f"Which row comes first? Sort them: frame.sort_by(frame.start_date).{name}().")
         node = nodes.RowField(table=self._cdm.name, column=column_called(self._cdm, name))
         return wrap(node, Series(node, self._source, self._node))
 

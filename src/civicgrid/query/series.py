@@ -67,7 +67,7 @@ class Series:
         """Whether it is one of these values, or in this concept set; missing when it is missing."""
         if isinstance(values, Concepts):
             return _bool(nodes.InConceptSet(part=self.node, concepts=values.node), self)
-        if isinstance(values, str | Series):
+        if isinstance(values, str | Series) or not isinstance(values, Iterable):
             raise PlanError("is_in() expects a list of values or a concept set. For one value write ==.")
         every = tuple(constant(value, self.node.returns) for value in values)
         return _bool(nodes.IsIn(part=self.node, values=every), self)

@@ -150,6 +150,11 @@ def test_failures_are_raised_as_what_they_are() -> None:
     with pytest.raises(NoAnswer, match="No site answered") as none:
         nobody.to_dict()
     assert none.value.sites.summary().startswith("0 of 3 sites answered")
+    assert "What may help: merge levels or widen the cohort" in str(none.value)
+    offline = result(output=None, failure="No site answered this analysis.", sites=SITES[2:])
+    with pytest.raises(NoAnswer) as away:
+        offline.to_dict()
+    assert "What may help" not in str(away.value)
     assert "no answer" in str(answered)
     assert answered.failure.startswith("Separation")
 

@@ -48,7 +48,8 @@ def test_a_study_written_wrong_says_how_to_write_it(write: Callable[[], Any], wo
     ("what", "words"),
     [
         (cg.Count(), r"Count needs a table to run on: Count\(cohort, …\)"),
-        ("count", "Expected a method or a study to run; str came"),
+        ("count", r"Expected a method or a study to run; str came. Write, for example, cg.Count\(cohort\)"),
+        (cg.Count(cg.cdm("gp")), "a method is run on a cohort of it: cg.cohort"),
         (cg.Count(cg.dataset("tril")), "called 'tril'. It has: trial"),
         (cg.Count(42), "run on a cohort or on a data set; int came"),
         (cg.Describe(TRIAL, columns=["height"]), "has no column 'height'. It has: age, sex, died"),
@@ -59,8 +60,26 @@ def test_what_cannot_be_bound_says_why(grid: Simulation, what: Any, words: str) 
         grid.run(what)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sites": [1, 2]}, 'Expected each site.s data under its name: cg.simulate.*; list came'),
+        ({"sites": frame(60)}, "under its name.*; DataFrame came"),
+        ({"sites": {"a": frame(60)}, "policy": "open"}, r"Expected a policy such as cg.Policy.open\(\); str came"),
+    ],
+)
+def test_what_cannot_be_simulated_says_how_to_write_it(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        cg.simulate(**arguments)
+
+
+def test_one_site_may_be_named_without_a_list(grid: Simulation) -> None:
+    assert repr(grid) == "<a simulation of leeds, york, hull>"
+    assert [site.site for site in grid.run(cg.Count(TRIAL), sites="leeds").sites] == ["leeds"]
+
+
 def test_an_unknown_method_parameter_is_named() -> None:
-    with pytest.raises(PlanError, match="outcom"):
+    with pytest.raises(PlanError, match="it has no parameter 'outcom'"):
         cg.GLM(TRIAL, outcom="died", predictors=["age"], family="binomial")
 
 

@@ -140,7 +140,7 @@ def test_hidden_cells_hide_the_statistics_with_them() -> None:
     ("rows", "columns", "words"),
     [
         ("drug", "drug", "came twice"),
-        ("drug", "age", "Put it into bands"),
+        ("drug", "age", "such as age=t.age == 1, or bands with case"),
         ("drug", "nope", "no column 'nope'"),
         ("drug", "bare", "has no levels"),
         ("many", "more", "at most 10,000 cells"),

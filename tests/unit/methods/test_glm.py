@@ -523,10 +523,20 @@ def test_what_cannot_be_fitted_is_refused_with_advice(parameters: dict[str, Any]
 
 
 def test_a_parameter_left_out_or_misspelt_is_said_in_one_line() -> None:
-    with pytest.raises(PlanError, match="not a valid GLM: family: Field required"):
+    with pytest.raises(PlanError, match="not a valid GLM: family is missing: binomial for yes/no, gaussian for"):
         GLM(outcome="died")
-    with pytest.raises(PlanError, match="offsett: Extra inputs"):
+    with pytest.raises(PlanError, match=r"it has no parameter 'offsett'\. Write GLM\(table, outcome=…, predictors=…, family=…"):
         GLM(outcome="died", family="binomial", offsett="x")
+    with pytest.raises(PlanError, match="family: expected 'binomial', 'gaussian' or 'poisson'"):
+        GLM(outcome="died", family="logistic")
+    with pytest.raises(PlanError, match=r"GLM takes the table alone without a name\. Write GLM\(table, outcome=…"):
+        GLM(None, "died ~ age", family="binomial")
+
+
+def test_a_logistic_regression_of_a_number_that_is_no_share_is_refused() -> None:
+    with pytest.raises(PlanError, match="or a number from 0 to 1; 'age' is a whole number from 0 to 128"):
+        GLM(outcome="age", family="binomial").check(schema_of(age=ColumnType(kind="int", low=0, high=128)))
+    GLM(outcome="age", family="binomial").check(schema_of(age=ColumnType(kind="int", low=0, high=1)))
 
 
 def test_terms_are_checked_when_they_are_written() -> None:

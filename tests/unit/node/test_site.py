@@ -411,7 +411,7 @@ def test_no_refusal_log_line_or_audit_entry_holds_a_record_s_value(caplog: pytes
     trial = cg.dataset("trial")
     methods = (
         cg.GLM(trial, outcome="cost", predictors=["age", "ward"], family="gaussian"),
-        cg.GLM(trial, outcome="cost", predictors=["age"], family="binomial"),
+        cg.GLM(trial, outcome="cost", predictors=["age"], family="poisson"),
         cg.GLM(trial, outcome="died", predictors=["cost", "ward"], family="binomial"),
         cg.Describe(trial, columns=["cost", "ward"], by="sex"),
         cg.Crosstab(trial, rows="ward", columns="sex"),

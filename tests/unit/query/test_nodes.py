@@ -87,8 +87,15 @@ def test_names_of_columns():
             whole_table("trial", Schema.of(columns), list(columns))
     with pytest.raises(PlanError, match="no column 'b'"):
         whole_table("trial", Schema.of({"a": FLOAT}), ["b"])
-    with pytest.raises(PlanError, match="category without levels"):
+    with pytest.raises(PlanError, match=r"without levels\. Declare them in the data dictionary; write dates as 2020-12-31"):
         whole_table("trial", Schema.of({"a": category()}), ["a"])
+
+
+def test_the_first_of_rows_in_no_order_is_said_to_need_one():
+    with pytest.raises(PlanError, match=r"Sort them: frame.sort_by\(frame.start_date\).first_for_person\(\)"):
+        _ = gp.drug_exposure.first_for_person
+    with pytest.raises(PlanError, match=r"is_in\(\) expects a list of values or a concept set. For one value write =="):
+        gp.drug_exposure.concept.is_in(1118084)
 
 
 def test_one_column_one_type():

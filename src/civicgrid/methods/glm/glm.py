@@ -101,6 +101,11 @@ class GLM(Method):
                     f"Make one in the "
                     "cohort, as in outcome == 'level'."
                 )
+            if (outcome.low or 0) < 0 or (outcome.high or 0) > 1:
+                raise PlanError(
+                    f"A logistic regression needs a yes/no outcome, or a number from 0 to 1; {self.outcome!r} is "
+                    f"{outcome.words()}. Make one in the cohort, as in outcome >= 1."
+                )
         elif not outcome.numeric:
             hint = "use family='binomial'" if outcome.kind == "bool" else "choose a number"
             raise PlanError(f"A {family.words} needs a number; {self.outcome!r} is {outcome.words()}: {hint}.")

@@ -219,6 +219,11 @@ def _no_answer(address: str, error: BaseException) -> str:
                 "sent. If the hub's certificate comes from your network's own authority, give its file as hub_ca."
             )
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"What is at {address} does not speak TLS as a hub does ({type(error).__name__}). Check the address and its "
+            "port; nothing was lost."
+        )
     return (
         f"The hub at {address} did not answer ({type(error).__name__}). Check the address and that the hub is running; "
         "nothing was lost."

@@ -141,6 +141,15 @@ def test_a_hub_that_is_not_there_says_that_nothing_was_lost() -> None:
         nobody.get("/200/hello")
 
 
+def test_https_to_a_port_that_speaks_plain_http_is_said_to_be_that(connection: Connection) -> None:
+    address = connection.address.replace("http:", "https:")
+    with (
+        Connection(address, SigningKey.generate()) as secret,
+        pytest.raises(Unreachable, match=r"does not speak TLS as a hub does .* Check the address and its port"),
+    ):
+        secret.get("/")
+
+
 def test_the_hub_s_words_steer_no_terminal() -> None:
     said = transport._message(400, b'{"error": "a\\u001b[31mb\\nc\\u202ed"}')
     assert said == "a [31mb c d"

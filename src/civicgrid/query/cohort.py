@@ -51,8 +51,8 @@ class OutputColumn(PlanNode):
             )
         if self.series.returns.kind == "category" and not self.series.returns.levels:
             raise PlanError(
-                f"Column {self.name!r} is text: a category without levels. Declare them in the data dictionary; write dates "
-                "as 2020-12-31 and decimals with a point."
+                f"Column {self.name!r} is text: a category without levels. Declare them in the data dictionary; write "
+                "dates as 2020-12-31 and decimals with a point."
             )
         _ = self.type
 

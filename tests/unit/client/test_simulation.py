@@ -63,7 +63,7 @@ def test_what_cannot_be_bound_says_why(grid: Simulation, what: Any, words: str) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"sites": [1, 2]}, 'Expected each site.s data under its name: cg.simulate.*; list came'),
+        ({"sites": [1, 2]}, "Expected each site.s data under its name: cg.simulate.*; list came"),
         ({"sites": frame(60)}, "under its name.*; DataFrame came"),
         ({"sites": {"a": frame(60)}, "policy": "open"}, r"Expected a policy such as cg.Policy.open\(\); str came"),
     ],

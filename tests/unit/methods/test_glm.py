@@ -525,7 +525,7 @@ def test_what_cannot_be_fitted_is_refused_with_advice(parameters: dict[str, Any]
 def test_a_parameter_left_out_or_misspelt_is_said_in_one_line() -> None:
     with pytest.raises(PlanError, match="not a valid GLM: family is missing: binomial for yes/no, gaussian for"):
         GLM(outcome="died")
-    with pytest.raises(PlanError, match=r"it has no parameter 'offsett'\. Write GLM\(table, outcome=…, predictors=…, family=…"):
+    with pytest.raises(PlanError, match=r"it has no parameter 'offsett'\. Write GLM\(table, outcome=…, predictors=…"):
         GLM(outcome="died", family="binomial", offsett="x")
     with pytest.raises(PlanError, match="family: expected 'binomial', 'gaussian' or 'poisson'"):
         GLM(outcome="died", family="logistic")

@@ -53,6 +53,11 @@ RENUMBERED = (
 CATALOG = "_store"
 """What the store's database is called inside its own connection."""
 
+READING, READING_COLUMN = 8192, 512
+"""KiB in which a table is read: some, and for each column and thread two of the database's blocks (it took 12 MB for 21
+columns, 128 for 300, on one thread, and twice that on two).
+"""
+
 _RESERVED = {"main", "memory", "temp", "system", "information_schema", "pg_catalog"}
 
 
@@ -91,6 +96,8 @@ class Store:
         self._loading = threading.Lock()
         self._datasets: tuple[DataSet, ...] | None = None
         self._scratch: str | None = None
+        # What is set back to is kept as it was given: the setting read from the database is rounded down every time.
+        self._memory = "RESET memory_limit" if memory is None else f"SET memory_limit = {literal(memory)}"
         # Attached under a name that no data set can have: DuckDB would call the database after its file, and a data
         # set of that name would then be ambiguous.
         self._connection = duckdb.connect()
@@ -106,8 +113,7 @@ class Store:
         if self.path is None:
             self._scratch = tempfile.mkdtemp(prefix="civicgrid-")
         self._connection.execute("SET temp_directory = ?", [self._scratch or f"{self.path}.tmp"])
-        if memory is not None:
-            self._connection.execute("SET memory_limit = ?", [memory])
+        self._connection.execute(self._memory)
         try:
             self._numbering = self._lay_out()
         except DataError:
@@ -243,19 +249,21 @@ class Store:
         return cursor
 
     @contextmanager
-    def frugal(self) -> Iterator[None]:
-        """While a plain table is read once from end to end: do not keep its blocks, the reader keeps the columns."""
+    def frugal(self, columns: int) -> Iterator[None]:
+        """While so many columns of a plain table are read once from end to end: the database keeps hardly more of its
+        blocks than it reads at a time, and next to none afterwards. The reader keeps the columns; twice is once too many.
+        """
         cursor = self.cursor()
-        usual = cursor.execute("SELECT current_setting('memory_limit')").fetchone()
-        try:
-            cursor.execute("SET memory_limit = '256MB'")
-        except duckdb.Error:
-            usual = None  # Something else is using more now: nothing is limited.
+        threads = cursor.execute("SELECT current_setting('threads')").fetchall()[0][0]
+        # What else is in memory, such as the tables made for other cohorts, would be written out to make room.
+        others = "SELECT coalesce(sum(memory_usage_bytes), 0) // 1024 FROM duckdb_memory() WHERE tag <> 'BASE_TABLE'"
+        held = cursor.execute(others).fetchall()[0][0] + READING
+        _quietly(lambda: cursor.execute(f"SET memory_limit = '{held + columns * threads * READING_COLUMN} KiB'"))
         try:
             yield
         finally:
-            if usual is not None:
-                cursor.execute("SET memory_limit = ?", [usual[0]])
+            _quietly(lambda: cursor.execute(f"SET memory_limit = '{held} KiB'"))
+            cursor.execute(self._memory)
 
     def close(self) -> None:
         """Write everything out and let go of the file."""

@@ -98,7 +98,7 @@ class Stored(Data):
         if ids and unknown_concepts(cursor, held.name, sorted(ids)):
             raise DataError("The plan names concepts that are not in this site's vocabulary.")
         table = DuckDBEngine(cursor).table(cohort, held.snapshot, held.name)
-        reading = self.store.frugal if table.plain else nullcontext
+        reading = self.store.frugal if table.plain else freely
         return Cached(table, self.cache_bytes, reading, lambda cached: self._done(key, cached))
 
     def _done(self, key: tuple[str, str], cached: Cached) -> None:
@@ -111,6 +111,11 @@ class Stored(Data):
             self._kept.pop(next(iter(self._kept))).free()
 
 
+def freely(columns: int) -> AbstractContextManager[None]:
+    """In as much memory as there is."""
+    return nullcontext()
+
+
 class Cached(Table):
     """A table that keeps a column in memory once it has been read, as long as all of them together fit."""
 
@@ -118,7 +123,7 @@ class Cached(Table):
         self,
         table: Table,
         limit: int,
-        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        reading: Callable[[int], AbstractContextManager[None]] = freely,
         done: Callable[[Cached], None] | None = None,
     ) -> None:
         self.table, self.limit, self.reading, self.done = table, limit, reading, done
@@ -139,12 +144,17 @@ class Cached(Table):
             return
         # One set of columns at a time: a node's memory stays near the size of the table that is being read.
         self.kept.clear()
-        read = []
-        with self.reading():
-            for batch in self.table.batches(columns):
-                read.append(batch)
-                yield batch
-        self.kept[key] = read
+        self.kept[key] = self._read(key)
+        yield from self.kept[key]
+
+    def _read(self, columns: tuple[str, ...]) -> list[pa.RecordBatch]:
+        """All batches at once: a reader who stops early would leave the rest to be read again."""
+        try:
+            with self.reading(len(columns)):
+                return list(self.table.batches(columns))
+        except DataError:
+            # The little memory that it was to be read in was too little. For any other reason it fails again.
+            return list(self.table.batches(columns))
 
     def persons(self) -> Iterator[pa.Array]:
         yield from self.table.persons()

@@ -165,7 +165,8 @@ class DuckDBTable(Table):
                 reader = cursor.sql(text).to_arrow_reader(BATCH_ROWS)
                 for batch in reader:
                     yield batch.cast(schema) if batch.schema != schema else batch
-            except duckdb.Error as error:
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                # What goes wrong after the first batch comes through Arrow: too little memory as an OSError.
                 raise failure("read the cohort", text, error) from None
         finally:
             cursor.close()
@@ -195,8 +196,8 @@ def run(cursor: duckdb.DuckDBPyConnection, step: str, tree: exp.Expr) -> duckdb.
         raise failure(step, text, error) from None
 
 
-def failure(step: str, text: str, error: duckdb.Error) -> DataError:
-    """The error to show. DuckDB's own words are left out where they could quote a record."""
+def failure(step: str, text: str, error: Exception) -> DataError:
+    """The error to show. The database's own words are left out where they could quote a record."""
     words = str(error).splitlines()[0] if isinstance(error, ABOUT_NAMES) else type(error).__name__
     return DataError(f"The step “{step}” failed: {words}. Its SQL was:\n{text}")
 

@@ -12,7 +12,7 @@ from civicgrid.methods.glm import GLM
 from civicgrid.methods.glm.bend import Bend
 from civicgrid.query.types import FLOAT
 from unit.methods.pooled import add, run_frame, schema_of, table_of
-from unit.methods.test_glm import estimates
+from unit.methods.regressions import estimates
 
 N = 20_000
 

@@ -27,23 +27,23 @@ from starlette.types import Receive, Scope, Send
 from civicgrid import __version__
 from civicgrid.canonical import MAX_BYTES
 from civicgrid.config import HubSettings
-from civicgrid.errors import CivicGridError, ConfigError, DataError, PlanError, TrustError, WireError
+from civicgrid.errors import CivicGridError, DataError, TrustError, WireError
 from civicgrid.hub import database as db
+from civicgrid.hub.answers import as_json, explain, fault, framed, plain, refused, unwritable
 from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
-from civicgrid.hub.limits import Limits, Throttled, TooLarge
+from civicgrid.hub.limits import Limits
 from civicgrid.hub.openapi import DESCRIPTION, ROUTES
 from civicgrid.hub.runs import Runs
 from civicgrid.methods import METHODS
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.nonces import Nonces
 from civicgrid.trust.requests import verify
-from civicgrid.wire import MAX_FRAME, MEDIA, Exchange, Frame, Hello, Member, Tasks, read_frame, read_study
+from civicgrid.wire import MAX_FRAME, Exchange, Frame, Hello, Member, Tasks, read_frame, read_study
 
 log = logging.getLogger("civicgrid.hub")
 
 KEYID = re.compile(r'keyid="([A-Za-z0-9._:/@+-]{1,200})"')
-STATUS = {Throttled: 429, TooLarge: 413, TrustError: 401, PlanError: 422, DataError: 422, WireError: 400, ConfigError: 503}
 
 
 @dataclass
@@ -140,9 +140,9 @@ class _Front(FastAPI):
         try:
             response = await call(request)
         except CivicGridError as error:
-            response = await _explain(request, error)
+            response = await explain(request, error)
         except sa.exc.SQLAlchemyError as error:
-            response = await _unwritable(request, error)
+            response = await unwritable(request, error)
         await response(scope, receive, send)
 
 
@@ -186,10 +186,10 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     app.state.hub = hub
     endpoints = {path: _bound(hub, endpoint) for path, endpoint in ENDPOINTS.items()}
     app.state.direct = {path: endpoint for path, endpoint in endpoints.items() if path.startswith("/node/")}
-    app.add_exception_handler(CivicGridError, _explain)
-    app.add_exception_handler(HTTPException, _plain)
-    app.add_exception_handler(sa.exc.SQLAlchemyError, _unwritable)
-    app.add_exception_handler(Exception, _fault)
+    app.add_exception_handler(CivicGridError, explain)
+    app.add_exception_handler(HTTPException, plain)
+    app.add_exception_handler(sa.exc.SQLAlchemyError, unwritable)
+    app.add_exception_handler(Exception, fault)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, (method, described) in ROUTES.items():
         app.add_api_route(path, endpoints[path], methods=[method], **described)
@@ -248,7 +248,7 @@ async def _hello(hub: Hub, request: Request) -> Response:
             .values(hello=hello.canonical().decode(), seen=time.time(), session=hello.session)
         )
         hub.journal.add(connection, None, "hello", site=site, software=hello.software)
-    return _frame(Frame(Tasks()))
+    return framed(Frame(Tasks()))
 
 
 async def _exchange(hub: Hub, request: Request) -> Response:
@@ -256,13 +256,15 @@ async def _exchange(hub: Hub, request: Request) -> Response:
     exchange, blobs = read_frame(Exchange, body)
     hello = hub.hellos.get(site)
     if hello is None or hello.session != exchange.session:
-        return _error(409, "Another process of this node has said hello since. Only one may run: stop this one.")
+        return refused(409, "Another process of this node has said hello since. Only one may run: stop this one.")
     for reply in exchange.replies:
         share = blobs.get(reply.task, b"")
         hub.runs.take(site, reply, reply.canonical(), share)
     with hub.limits.waiting(site):
-        stored, tasks = await hub.runs.next_tasks(site, exchange.session, exchange.wait)
-    return _frame(Frame(Tasks(stored=stored, tasks=len(tasks)), {str(i): task for i, task in enumerate(tasks)}))
+        stored, tasks = await hub.runs.line(site).next_tasks(
+            exchange.session, exchange.wait, hub.settings.connected_seconds / 3
+        )
+    return framed(Frame(Tasks(stored=stored, tasks=len(tasks)), {str(i): task for i, task in enumerate(tasks)}))
 
 
 # --- researchers ---------------------------------------------------------------------------------------------------
@@ -270,7 +272,7 @@ async def _exchange(hub: Hub, request: Request) -> Response:
 
 async def _network(hub: Hub, request: Request) -> Response:
     await hub.person(request)
-    return _json(
+    return as_json(
         {
             "network": hub.settings.network,
             "sites": [
@@ -313,7 +315,7 @@ async def _submit(hub: Hub, request: Request) -> Response:
     wanted = set(asked.sites) & holding if asked.sites else holding
     ready = {site: hub.members[site] for site in wanted if hub.expected(site)}
     offline = tuple(hub.members[site] for site in sorted(wanted - set(ready)))
-    return _json({"run": hub.runs.start(asked, study, ready, offline)})
+    return as_json({"run": hub.runs.start(asked, study, ready, offline)})
 
 
 async def _study(hub: Hub, request: Request) -> Response:
@@ -326,7 +328,7 @@ async def _study(hub: Hub, request: Request) -> Response:
         with hub.limits.waiting(person):
             await _news(hub, run, after, wait)
         row = _row(hub, run, person)
-    return _json(
+    return as_json(
         {
             "run": run,
             "state": row["state"],
@@ -372,48 +374,3 @@ ENDPOINTS = {
     "/api/studies": _submit,
     "/api/studies/{run}": _study,
 }
-
-
-# --- answers -------------------------------------------------------------------------------------------------------
-
-
-def _frame(frame: Frame) -> Response:
-    return Response(frame.to_bytes(), media_type=MEDIA)
-
-
-def _json(data: Any, status: int = 200) -> Response:
-    return Response(json.dumps(data), status, media_type="application/json")
-
-
-def _error(status: int, message: str) -> Response:
-    return _json({"error": message}, status)
-
-
-async def _explain(request: Request, error: Exception) -> Response:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    if status == 503:
-        log.error("a message was turned away: the hub's files cannot be written (%s)", type(error).__name__)
-    answer = _error(status, str(error))
-    if isinstance(error, Throttled):
-        answer.headers["Retry-After"] = str(error.seconds)
-    return answer
-
-
-async def _unwritable(request: Request, error: Exception) -> Response:
-    log.error("the database cannot be used: %s", type(error).__name__)
-    return _error(503, "The hub cannot write to its database now. Nothing was stored; try again.")
-
-
-async def _plain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = error.headers or {}
-    words = {"Not Found": "There is nothing at this address. What there is stands in /openapi.json."}
-    if error.status_code == 405:
-        words[error.detail] = f"Expected {headers.get('Allow', 'another method')} here; {request.method} came."
-    answer = _error(error.status_code, words.get(error.detail, error.detail))
-    answer.headers.update(headers)
-    return answer
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    return _error(500, "The hub could not do this. Its operator finds the kind of fault in the log.")

@@ -4,7 +4,7 @@ Each run is a `coordinator.conduct` generator. A task is stored before any site 
 and the last reply of a round is stored together with the next task: one durable write a round. After a restart `resume`
 runs every unfinished generator again over the stored replies.
 
-Everything here runs on the event loop's thread. Only `exchange` and `result` wait.
+Everything here runs on the event loop's thread, and nothing waits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from civicgrid.errors import CivicGridError, WireError
 from civicgrid.hub import database as db
 from civicgrid.hub.coordinator import Answer, Conduct, Dispatch, conduct
 from civicgrid.hub.journal import Journal
+from civicgrid.hub.lines import Line, Waiting
 from civicgrid.trust.chain import Detail
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import SigningKey
@@ -35,7 +36,6 @@ _INSERT_TASK = sa.insert(db.tasks)
 _INSERT_REPLY = sa.insert(db.replies)
 
 GATHER_SECONDS = 0.05
-LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 OTHER_VERSION = "This run was begun by another version of the software. Run the study again."
 
@@ -55,32 +55,6 @@ class Conversation:
     waiting: set[str] = field(default_factory=set)
     answers: dict[str, Answer] = field(default_factory=dict)
     since: float = 0.0
-
-
-@dataclass
-class Waiting:
-    """A task that a site has not answered. `session` is the node process that it was last handed to."""
-
-    run: str
-    signed: bytes
-    expects: bool
-    session: str = ""
-    handed: float = 0.0
-
-
-@dataclass
-class Line:
-    """What the hub holds ready for one site: tasks, confirmations, and an event for a node that is waiting.
-
-    `asking` numbers the node's requests. One that came after another takes its place: the way that the earlier one came by
-    may be cut, and what was handed out there would be lost.
-    """
-
-    tasks: dict[str, Waiting] = field(default_factory=dict)
-    stored: list[str] = field(default_factory=list)
-    asking: int = 0
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    seen: float = 0.0
 
 
 class Runs:
@@ -105,10 +79,7 @@ class Runs:
 
     def greeted(self, site: str) -> None:
         """A node has said hello: whatever it was handed before may not have reached it, and is handed out again."""
-        line = self.line(site)
-        line.seen = time.monotonic()
-        for task in line.tasks.values():
-            task.handed = float("-inf")
+        self.line(site).greeted()
 
     def start(self, request: StudyRequest, study: Envelope, members: dict[str, Member], offline: tuple[Member, ...]) -> str:
         """Begin a run. The same signed study is one run, however often it is sent."""
@@ -187,8 +158,7 @@ class Runs:
         self.conversations.pop(run, None)
         self._pending = [row for row in self._pending if row["run"] != run]
         for line in self.lines.values():
-            for task in [name for name, waiting in line.tasks.items() if waiting.run == run]:
-                line.tasks.pop(task)
+            line.drop(lambda waiting: waiting.run == run)
 
     def _advance(self, talk: Conversation, first: bool = False) -> None:
         """Send the generator what has come, store what it wants next, and put that before the sites.
@@ -238,9 +208,7 @@ class Runs:
         talk.waiting = set(dispatch.targets) - set(talk.answers) - gone if dispatch.expects else set()
         raw = signed.to_bytes()
         for site in dispatch.targets if not dispatch.expects else talk.waiting:
-            line = self.line(site)
-            line.tasks[signed.digest] = Waiting(talk.run, raw, dispatch.expects)
-            line.wake.set()
+            self.line(site).put(signed.digest, Waiting(talk.run, raw, dispatch.expects))
         return True
 
     def _stored(self, talk: Conversation) -> tuple[SignedTask, dict[str, Answer]] | None:
@@ -417,46 +385,10 @@ class Runs:
         self._confirm()
         self.conversations.pop(talk.run, None)
         for line in self.lines.values():
-            for task in [name for name, waiting in line.tasks.items() if waiting.run == talk.run and waiting.expects]:
-                line.tasks.pop(task)
+            line.drop(lambda waiting: waiting.run == talk.run and waiting.expects)
         watched = self.finished.pop(talk.run, None)
         if watched is not None:
             watched.set()
-
-    # --- the node's side ---------------------------------------------------------------------------------------------
-
-    async def next_tasks(self, site: str, session: str, wait: float) -> tuple[tuple[str, ...], list[bytes]]:
-        """Confirmations and tasks for a site: at once if there are tasks, else as soon as one comes or `wait` is over."""
-        line = self.line(site)
-        line.asking += 1
-        asking = line.asking
-        line.wake.set()
-        until = time.monotonic() + wait
-        while asking == line.asking:
-            line.seen = time.monotonic()
-            tasks = self._hand_out(line, session)
-            left = until - time.monotonic()
-            if tasks or left <= 0:
-                stored, line.stored = tuple(line.stored), []
-                return stored, tasks
-            line.wake.clear()
-            try:
-                await asyncio.wait_for(line.wake.wait(), min(left, self.connected_seconds / 3))
-            except TimeoutError:
-                continue
-        return (), []
-
-    def _hand_out(self, line: Line, session: str) -> list[bytes]:
-        now = time.monotonic()
-        ready = []
-        for name, task in list(line.tasks.items()):
-            if task.session != session or now - task.handed > LEASE_SECONDS:
-                task.session, task.handed = session, now
-                ready.append(task.signed)
-                if not task.expects:
-                    line.tasks.pop(name)
-        return ready
-
 
 
 def _nothing() -> Conduct:

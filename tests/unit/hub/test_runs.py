@@ -13,7 +13,8 @@ import sqlalchemy as sa
 import civicgrid as cg
 from civicgrid.hub import database as db
 from civicgrid.hub.journal import Journal
-from civicgrid.hub.runs import OTHER_VERSION, Runs, Waiting
+from civicgrid.hub.lines import Waiting
+from civicgrid.hub.runs import OTHER_VERSION, Runs
 from unit.node.sites import World, frame
 
 TRIAL = cg.dataset("trial")
@@ -49,12 +50,11 @@ def test_a_later_request_of_a_node_takes_the_place_of_the_earlier_one(engine: sa
 
     async def both() -> tuple[list[bytes], list[bytes]]:
         at_hub = runs(engine, at)
-        earlier = asyncio.create_task(at_hub.next_tasks("a", "session", 30))
+        earlier = asyncio.create_task(at_hub.line("a").next_tasks("session", 30, 5))
         await asyncio.sleep(0)
-        later = asyncio.create_task(at_hub.next_tasks("a", "session", 30))
+        later = asyncio.create_task(at_hub.line("a").next_tasks("session", 30, 5))
         await asyncio.sleep(0)
-        at_hub.line("a").tasks["t"] = Waiting("run", b"a task", True)
-        at_hub.line("a").wake.set()
+        at_hub.line("a").put("t", Waiting("run", b"a task", True))
         return (await earlier)[1], (await later)[1]
 
     assert asyncio.run(both()) == ([], [b"a task"])
@@ -65,11 +65,11 @@ def test_a_node_that_says_hello_again_is_handed_its_tasks_again(engine: sa.Engin
 
     async def handed() -> list[list[bytes]]:
         at_hub = runs(engine, at)
-        at_hub.line("a").tasks["t"] = Waiting("run", b"a task", True)
-        first = (await at_hub.next_tasks("a", "session", 0))[1]
-        second = (await at_hub.next_tasks("a", "session", 0))[1]
+        at_hub.line("a").put("t", Waiting("run", b"a task", True))
+        first = (await at_hub.line("a").next_tasks("session", 0, 5))[1]
+        second = (await at_hub.line("a").next_tasks("session", 0, 5))[1]
         at_hub.greeted("a")
-        return [first, second, (await at_hub.next_tasks("a", "session", 0))[1]]
+        return [first, second, (await at_hub.line("a").next_tasks("session", 0, 5))[1]]
 
     assert asyncio.run(handed()) == [[b"a task"], [], [b"a task"]]
 

@@ -38,7 +38,7 @@ def gi_bleed() -> Study:
         cohort,
         title="Celecoxib, diclofenac and gastrointestinal bleeding",
         people=cg.Count(),
-        table1=cg.Describe(columns=["age", "sex", "bled"], by="drug"),
+        table_1=cg.Describe(columns=["age", "sex", "bled"], by="drug"),
         crude=cg.Crosstab(rows="drug", columns="bled"),
         adjusted=cg.GLM(outcome="bled", predictors=["drug", "age", "sex"], family="binomial"),
     )

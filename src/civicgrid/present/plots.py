@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from io import StringIO
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from civicgrid.disclosure.output import Output, OutputTable
+from civicgrid.disclosure.output import Output, OutputTable, Value
 from civicgrid.errors import CivicGridError
 from civicgrid.present.tables import trimmed
 
@@ -19,6 +20,13 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 ESTIMATES = ("estimate", "conf_low", "conf_high")
 MOST_ROWS = 300
 INK, FAINT = "#212b32", "#768692"
+WIDTH, LONGEST = 5.4, 24
+"""Inches of a figure, and letters of a name on one line."""
+
+RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
+"""Where a logarithmic axis is marked."""
+
+Row = tuple[Value, ...]
 
 
 def figure(output: Output) -> Figure:
@@ -57,19 +65,37 @@ def draw(table: OutputTable) -> Figure:
     from matplotlib.figure import Figure
 
     table = trimmed(table)
-    rows = max(2, len(table.rows))
-    drawn = Figure(figsize=(7.2, 1.1 + 0.38 * rows), layout="constrained")
-    axes = drawn.add_subplot()
-    if any(column.name == "conf_low" for column in table.columns):
-        _intervals(axes, table)
-    else:
-        _shares(axes, table)
-    axes.set_title(table.title or table.name, loc="left", fontsize=11, color=INK, parse_math=False)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.tick_params(axis="y", length=0)
+    names = [column.name for column in table.columns]
+    parts = _scales(table, names) if "conf_low" in names else [list(table.rows)]
+    heights = [max(2, len(rows)) for rows in parts]
+    # So narrow that its words can still be read on a phone.
+    drawn = Figure(figsize=(WIDTH, 0.6 + sum(0.55 + 0.36 * rows for rows in heights)), layout="constrained")
+    every = drawn.subplots(len(parts), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, rows in zip(every, parts, strict=True):
+        if "conf_low" in names:
+            _intervals(axes, rows, names)
+        else:
+            _shares(axes, table)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.tick_params(colors=INK, labelsize=9)
+        axes.tick_params(axis="y", length=0)
+    title = "\n".join(textwrap.wrap(table.title or table.name, 52))
+    drawn.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK, parse_math=False)
     return drawn
+
+
+def _scales(table: OutputTable, names: list[str]) -> list[list[Row]]:
+    """The rows to draw, apart by what no effect is on their scale: one for ratios, nought for all else."""
+    at = names.index("estimate")
+    there = [row for row in table.rows if row[at] is not None]
+    rows = [row for row in there if row[0] != "(Intercept)"] or there
+    parts = [[row for row in rows if _is_ratio(row)], [row for row in rows if not _is_ratio(row)]]
+    return [part for part in parts if part]
+
+
+def _is_ratio(row: Row) -> bool:
+    return str(row[0]).endswith("ratio")
 
 
 def svg(table: OutputTable) -> str:
@@ -96,22 +122,32 @@ def describe(table: OutputTable) -> str:
     names = [column.name for column in table.columns]
     if "conf_low" in names:
         return f"Estimates with confidence intervals for {', '.join(str(row[0]) for row in table.rows)}."
-    return f"Bars for {', '.join(str(row[0]) for row in table.rows)}."
+    shown = ", ".join(str(row[0]) for row in table.rows if row[0] != "total")
+    return f"Bars of 100% for {shown}, each divided by {len([c for c in table.columns if c.format == 'percent'])} levels."
 
 
-def _intervals(axes: Axes, table: OutputTable) -> None:
-    names = [column.name for column in table.columns]
+def _intervals(axes: Axes, rows: list[Row], names: list[str]) -> None:
     at = [names.index(name) for name in ESTIMATES]
-    rows = [row for row in table.rows if row[0] != "(Intercept)" and row[at[0]] is not None]
-    rows = rows or [row for row in table.rows if row[at[0]] is not None]
-    for place, row in enumerate(rows):
-        estimate, low, high = (row[j] for j in at)
-        axes.plot([float(low or 0), float(high or 0)], [place, place], color=COLOURS[0], linewidth=2)
-        axes.plot([float(estimate or 0)], [place], "o", color=COLOURS[0], markersize=6)
-    axes.axvline(0, color=FAINT, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows], parse_math=False)
+    ratios = _is_ratio(rows[0])
+    # An end that does not exist is drawn as no line at all.
+    values = [[float(row[at[0]] or 0) if row[j] is None else float(row[j] or 0) for j in at] for row in rows]
+    for place, (estimate, low, high) in enumerate(values):
+        axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
+        axes.plot([estimate], [place], "o", color=COLOURS[0], markersize=6)
+    axes.axvline(1 if ratios else 0, color=FAINT, linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(rows)), [_wrapped(str(row[0])) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("estimate with its confidence interval", color=INK, fontsize=9)
+    what = "ratio" if ratios else "difference" if str(rows[0][0]).endswith("difference") else "estimate"
+    words = f"{what} and its confidence interval"
+    least, most = min(map(min, values)), max(map(max, values))
+    ticks = [tick for tick in RATIOS if min(least, 1) / 1.15 <= tick <= max(most, 1) * 1.15] if ratios and least > 0 else []
+    if len(ticks) > 1:
+        # A ratio and its inverse are as far from one.
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+        words += ", on a logarithmic scale"
+    axes.set_xlabel(words, color=INK, fontsize=9)
 
 
 def _shares(axes: Axes, table: OutputTable) -> None:
@@ -123,11 +159,20 @@ def _shares(axes: Axes, table: OutputTable) -> None:
         label = (table.columns[j].label or table.columns[j].name).removesuffix(", % of row")
         axes.barh(range(len(rows)), widths, left=left, color=COLOURS[number % len(COLOURS)], label=label, height=0.6)
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(rows)), [str(row[0]) for row in rows], parse_math=False)
+    axes.set_yticks(range(len(rows)), [_wrapped(str(row[0])) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of people", color=INK, fontsize=9)
     if len(percents) > 1:
-        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+        handles, names = axes.get_legend_handles_labels()
+        drawn = axes.figure
+        legend = drawn.legend(
+            handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK
+        )
         for text in legend.get_texts():
             text.set_parse_math(False)
+
+
+def _wrapped(name: str) -> str:
+    """A name that is to stand beside the axis: long ones take more than one line."""
+    return name if len(name) <= LONGEST else "\n".join(textwrap.wrap(name, LONGEST))

@@ -30,14 +30,24 @@ class Section:
     sites: Sequence[SiteOutcome]
 
     @property
-    def tables(self) -> list[Markup]:
-        # html_table and svg escape every text that they are given.
-        return [] if self.output is None else [Markup(html_table(table)) for table in self.output.tables]  # nosec B704
+    def heading(self) -> str:
+        """The analysis by its name, and what the first table shows."""
+        name = self.name.replace("_", " ")
+        title = self.output.tables[0].title if self.output is not None and self.output.tables else ""
+        return name[:1].upper() + name[1:] + (f": {title}" if title and title.lower() != name.lower() else "")
 
     @property
-    def figures(self) -> list[Markup]:
-        shown = [] if self.output is None else [table for table in self.output.tables if drawable(table)]
-        return [Markup(svg(table)) for table in shown]  # nosec B704
+    def shown(self) -> list[tuple[str, Markup, Markup | None]]:
+        """Each table under its title, with its figure where it has one."""
+        # html_table and svg escape every text that they are given.
+        return [
+            (
+                table.title or table.name,
+                Markup(html_table(table)),  # nosec B704
+                Markup(svg(table)) if drawable(table) else None,  # nosec B704
+            )
+            for table in ([] if self.output is None else self.output.tables)
+        ]
 
     @property
     def lines(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import unicodedata
 from html import escape
 from io import StringIO
@@ -80,16 +81,43 @@ def trimmed(table: OutputTable) -> OutputTable:
     )
 
 
+def read(table: OutputTable) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+    """The table as people read it: headings, each with whether numbers stand below it, and rows of text.
+
+    A count and its percentage share a column, as in the tables of a paper: "725 (85.3%)".
+    """
+    table = trimmed(table)
+    columns = table.columns
+    joined = {
+        j
+        for j, (this, after) in enumerate(itertools.pairwise(columns))
+        if (this.format, after.format) == ("count", "percent") and after.name == f"{this.name} %"
+    }
+    kept = [j for j in range(len(columns)) if j - 1 not in joined]
+    heads = []
+    for j in kept:
+        words = label(columns[j])
+        if j in joined:
+            words += f", n ({label(columns[j + 1]).removeprefix(words).lstrip(', ') or '%'})"
+        heads.append((words, columns[j].format != "text"))
+
+    def cell(row: list[str], j: int) -> str:
+        share = row[j + 1] if j in joined else HIDDEN
+        return row[j] if HIDDEN in (row[j], share) else f"{row[j]} ({share})"
+
+    return heads, [[cell(row, j) for j in kept] for row in cells(table)]
+
+
 def rich_table(table: OutputTable) -> RichTable:
     """The table for a terminal."""
-    table = trimmed(table)
     drawn = RichTable(header_style="bold")
-    for column in table.columns:
-        justify: Literal["left", "right"] = "left" if column.format == "text" else "right"
+    heads, rows = read(table)
+    for words, number in heads:
+        justify: Literal["left", "right"] = "right" if number else "left"
         # As Text: names may hold square brackets, which are markup in a plain string.
-        longest = max((len(word) for word in label(column).split()), default=1)
-        drawn.add_column(Text(label(column)), justify=justify, overflow="fold", min_width=min(longest, 14))
-    for row in cells(table):
+        longest = max((len(word) for word in words.split()), default=1)
+        drawn.add_column(Text(words), justify=justify, overflow="fold", min_width=min(longest, 14))
+    for row in rows:
         drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
     return drawn
 
@@ -127,17 +155,18 @@ def fact_lines(output: Output) -> list[str]:
 
 def html_table(table: OutputTable) -> str:
     """The table for a page: a caption, headings with scope, hidden cells said in words."""
-    table = trimmed(table)
-    heads = "".join(
-        f'<th scope="col"{"" if c.format == "text" else " class=num"}>{escape(label(c))}</th>' for c in table.columns
-    )
+    columns, rows = read(table)
+    heads = "".join(f'<th scope="col"{" class=num" if number else ""}>{escape(words)}</th>' for words, number in columns)
     body = []
-    for row in cells(table):
+    for row in rows:
         line = []
-        for text, column in zip(row, table.columns, strict=True):
-            kind = "hidden" if text == HIDDEN else "" if column.format == "text" else "num"
+        for place, (text, (_, number)) in enumerate(zip(row, columns, strict=True)):
+            kind = "hidden" if text == HIDDEN else "num" if number else ""
             shown = "hidden" if text == HIDDEN else escape(text)
-            line.append(f'<td class="{kind}">{shown}</td>' if kind else f"<td>{shown}</td>")
+            if place == 0 and not kind:
+                line.append(f'<th scope="row">{shown}</th>')
+            else:
+                line.append(f'<td class="{kind}">{shown}</td>' if kind else f"<td>{shown}</td>")
         body.append(f"<tr>{''.join(line)}</tr>")
     title = escape(table.title or table.name)
     return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"

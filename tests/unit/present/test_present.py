@@ -18,9 +18,9 @@ from civicgrid.client.results import Answer
 from civicgrid.disclosure.output import Output, OutputColumn, OutputTable
 from civicgrid.errors import CivicGridError
 from civicgrid.methods import METHODS
-from civicgrid.present.plots import describe, drawable, figure, svg
+from civicgrid.present.plots import describe, draw, drawable, figure, svg
 from civicgrid.present.report import Section, report
-from civicgrid.present.tables import HIDDEN, as_csv, as_html, as_text, cells, html_table, write
+from civicgrid.present.tables import HIDDEN, as_csv, as_html, as_text, cells, html_table, read, write
 from civicgrid.wire import SiteOutcome
 
 EVIL = '<script>x</script><img src="http://evil.example/a">&"\''
@@ -228,6 +228,76 @@ def test_names_with_markup_or_formulas_are_shown_as_they_are(answer: Answer) -> 
 )
 def test_numbers_are_written_for_people(value: Any, form: Any, text: str) -> None:
     assert write(value, OutputColumn(name="c", format=form)) == text
+
+
+def counted(hidden: tuple[tuple[int, int], ...] = ()) -> OutputTable:
+    columns = (
+        OutputColumn(name="arm", format="text"),
+        OutputColumn(name="yes", format="count", label="died: yes"),
+        OutputColumn(name="yes %", format="percent", label="died: yes, % of row"),
+        OutputColumn(name="total", format="count"),
+    )
+    gone = {(i, j) for i, j in hidden}
+    rows = (("new", 125, 14.7, 850), ("old", 355, 19.2, 1845))
+    kept = tuple(tuple(None if (i, j) in gone else v for j, v in enumerate(row)) for i, row in enumerate(rows))
+    return OutputTable(name="t", title="T", columns=columns, rows=kept, hidden=hidden)
+
+
+def test_a_count_and_its_percentage_share_a_column() -> None:
+    heads, rows = read(counted())
+    assert heads == [("arm", False), ("died: yes, n (% of row)", True), ("total", True)]
+    assert rows == [["new", "125 (14.7%)", "850"], ["old", "355 (19.2%)", "1,845"]]
+    assert as_csv(counted()).splitlines()[0] == "arm,yes,yes %,total", "a file keeps them apart"
+    # What is hidden of the two stays hidden, and a count whose percentage is hidden is shown alone.
+    assert read(counted(((0, 1), (0, 2))))[1][0] == ["new", HIDDEN, "850"]
+    assert read(counted(((0, 2),)))[1][0] == ["new", "125", "850"]
+
+
+def test_a_row_of_a_page_s_table_is_headed_by_its_name() -> None:
+    page = html_table(counted())
+    assert page.count('<th scope="row">') == 2 and '<th scope="row">new</th><td class="num">125 (14.7%)</td>' in page
+
+
+def measures(*rows: tuple[str, float | None, float | None, float | None]) -> OutputTable:
+    columns = (OutputColumn(name="measure", format="text"), *map(_number, ("estimate", "conf_low", "conf_high")))
+    return OutputTable(name="t", title="T", columns=columns, rows=rows)
+
+
+def _number(name: str) -> OutputColumn:
+    return OutputColumn(name=name)
+
+
+def test_ratios_are_drawn_about_one_and_differences_about_nought() -> None:
+    rows = ("odds ratio", 1.4, 1.1, 1.7), ("risk ratio", 1.3, 1.05, 1.6), ("risk difference", 0.05, 0.02, 0.08)
+    drawn = draw(measures(*rows))
+    ratios, differences = drawn.axes
+    assert [axes.lines[-1].get_xdata()[0] for axes in (ratios, differences)] == [1, 0]
+    assert (ratios.get_xscale(), differences.get_xscale()) == ("log", "linear")
+    assert "ratio" in ratios.get_xlabel() and "difference" in differences.get_xlabel()
+    assert len(draw(measures(("age", 0.1, -0.1, 0.3), ("(Intercept)", 9.0, 8.0, 10.0))).axes) == 1
+
+
+def test_a_ratio_without_an_interval_or_of_nought_is_drawn_all_the_same() -> None:
+    for row in (("odds ratio", 0.0, None, None), ("odds ratio", 1.4, None, None), ("odds ratio", 1e9, 1.0, 1e12)):
+        assert len(draw(measures(row)).axes) == 1
+
+
+def test_a_long_name_beside_a_figure_takes_more_lines() -> None:
+    drawn = draw(measures(("a name of very many letters and of several words", 1.0, 0.5, 1.5), ("b", 1.0, 0.5, 1.5)))
+    first = drawn.axes[0].get_yticklabels()[0].get_text()
+    assert max(map(len, first.splitlines())) <= 24 and first.replace("\n", " ").endswith("several words")
+
+
+def test_each_figure_of_the_report_stands_before_its_table_and_every_link_leads_somewhere(answer: Answer) -> None:
+    text = page_of(answer)
+    for figure_, after in re.findall(r"<figure>(.*?)</figure>\s*(<div.*?</table>)", text, re.DOTALL):
+        title = re.search(r"<title>(.*?)</title>", figure_)
+        assert title and f"<caption>{title.group(1)}</caption>" in after
+    assert len(re.findall(r"<figure>", text)) == len(re.findall(r"</figure>\s*<div class=\"scroll\"", text)) >= 2
+    page = Page(text)
+    ids = [value for name, value in page.attributes if name == "id"]
+    links = [value for name, value in page.attributes if name == "href" and value in re.findall(r'<a href="(.*?)"', text)]
+    assert len(links) == len(answer) + 2 and {(link or "")[1:] for link in links} <= set(ids)
 
 
 def test_hidden_cells_are_said_in_words_and_never_drawn() -> None:

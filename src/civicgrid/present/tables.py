@@ -112,11 +112,13 @@ def rich_table(table: OutputTable) -> RichTable:
     """The table for a terminal."""
     drawn = RichTable(header_style="bold")
     heads, rows = read(table)
-    for words, number in heads:
+    for place, (words, number) in enumerate(heads):
         justify: Literal["left", "right"] = "right" if number else "left"
+        # In a narrow terminal a heading of two words takes two lines before a name is broken.
+        parts = words.split() if number else [*words.split(), *(row[place] for row in rows)]
+        longest = max(map(len, parts), default=1)
         # As Text: names may hold square brackets, which are markup in a plain string.
-        longest = max((len(word) for word in words.split()), default=1)
-        drawn.add_column(Text(words), justify=justify, overflow="fold", min_width=min(longest, 14))
+        drawn.add_column(Text(words), justify=justify, overflow="fold", min_width=min(longest, 14 if number else 22))
     for row in rows:
         drawn.add_row(*[Text(text, style="dim" if text == HIDDEN else "") for text in row])
     return drawn

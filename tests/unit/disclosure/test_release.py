@@ -13,11 +13,12 @@ from hypothesis.extra import numpy as arrays
 
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.release import Terms, combine, release, stands_alone
-from civicgrid.disclosure.shapes import Counts, Dimension, Histogram, ModelSums, Part, Share, Sums
+from civicgrid.disclosure.shapes import Counts, Dimension, Histogram, ModelSums, Part, RoughCount, Share, Sums
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import WireError
 from civicgrid.trust.keys import ExchangeKey
 from civicgrid.trust.masks import MaskContext, mask
+from civicgrid.trust.seal import Seal
 
 SHIPPED, OPEN = Thresholds(), Thresholds.open()
 CONTEXT = MaskContext(network="n", study="s", round=0, attempt=0, roster="r", ask="a")
@@ -218,3 +219,27 @@ def test_what_a_hostile_site_sends_is_added_or_refused_and_nothing_else(released
 def test_a_part_of_a_shape_that_is_not_declared_is_not_added() -> None:
     with pytest.raises(WireError, match="not declared"):
         combine([msgpack.packb([1, "open", [["Rows", "people", [1], bytes(8)]]])])
+
+
+def test_a_rough_count_leaves_blurred_by_a_key_and_by_itself_or_not_at_all() -> None:
+    rough, exact = RoughCount("people", 100, b"people"), Counts("n", np.array(50, dtype=np.int64))
+    for share, tag, words in (
+        ((rough,), None, "no key to blur a count by"),
+        ((rough, exact), Seal.generate().tag, "beside something else"),
+        ((exact, rough), Seal.generate().tag, "beside something else"),
+    ):
+        for mask_ in (None, lambda limbs: limbs):
+            with pytest.raises(Withheld) as refused:
+                release(share, Terms(SHIPPED, False, 3, mask_, tag))
+            assert refused.value.code is Code.FAILED and words in refused.value.detail
+
+
+def test_a_sum_that_is_no_number_never_leaves() -> None:
+    for value in (np.nan, np.inf, -np.inf):
+        part = Sums("s", np.array([[value]]), np.array([50]), np.array([0]), dimension(1))
+        for thresholds in (SHIPPED, OPEN):
+            with pytest.raises(Withheld) as refused:
+                opened((part,), thresholds)
+            assert (refused.value.code, refused.value.detail) == (Code.FAILED, "s holds a number that is not finite")
+        with pytest.raises((Withheld, OverflowError, ValueError)):
+            masked([(part,)] * 3)

@@ -10,7 +10,7 @@ import civicgrid as cg
 from civicgrid.disclosure.codes import Code
 from civicgrid.methods.method import Ask
 from civicgrid.trust.keys import ExchangeKey, SigningKey
-from civicgrid.wire import Shared
+from civicgrid.wire import Envelope, Shared, Standing
 from unit.node.sites import World, code
 from unit.node.trial import COUNT, SITES, Why, count, world
 
@@ -94,3 +94,25 @@ def test_another_question_under_the_same_round_is_refused(why: Why) -> None:
     assert isinstance(at.tell("york", at.round(enrolled, COUNT))[0], Shared)
     assert code(at.tell("york", at.round(enrolled, Ask("count", values={"salt": 1})))[0]) is Code.ROSTER
     assert "another question, or another message, under the same round" in why()
+
+
+def test_what_members_say_of_themselves_must_come_from_all_of_them_under_their_own_keys(why: Why) -> None:
+    """Else a hub could say of a small site that it stands alone, leave it out, and subtract."""
+    at = world()
+    enrolled = at.enrol(at.request(at.plan(count())), SITES)
+    honest = enrolled.standings
+    roster, york = enrolled.roster.digest(), at.sites["york"].identity.signing
+    stranger = "a standing is not signed by a member of the roster"
+    for standings, words in (
+        (honest[:2], "not every member's standing came"),
+        ((*honest[:2], _said(roster, "york", at.hub)), stranger),
+        ((*honest[:2], _said(roster, "leeds", york)), stranger),
+        ((*honest[:2], _said("0" * 64, "york", york)), stranger),
+    ):
+        assert code(at.tell("hull", at.round(enrolled, COUNT, standings=standings))[0]) is Code.ROSTER
+        assert words in why()
+    assert isinstance(at.tell("hull", at.round(enrolled, COUNT))[0], Shared)
+
+
+def _said(roster: str, site: str, key: SigningKey) -> Envelope:
+    return Standing(roster=roster, site=site, alone=True).signed(key)

@@ -13,6 +13,7 @@ from civicgrid.disclosure.codes import Code
 from civicgrid.errors import ConfigError
 from civicgrid.node.state import FORM, State
 from civicgrid.trust.chain import check
+from civicgrid.trust.seal import Seal
 from civicgrid.wire import Refused, read_reply
 from unit.node.sites import World, frame
 
@@ -73,3 +74,29 @@ def test_a_reply_of_another_version_is_replaced_by_a_refusal() -> None:
     assert read_reply(instead.header) == Refused(task=waiting.task, code=Code.LATE)
     assert instead.share == b""
     assert check(site.state.log()).ok
+
+
+def test_without_its_key_the_release_ledger_is_not_read_and_the_rest_is(tmp_path: Path) -> None:
+    State(tmp_path / "state", Seal.generate()).close()
+    state = State(tmp_path / "state")
+    for name in ("seal", "row_sets", "epochs"):
+        with pytest.raises(ConfigError, match="opened without its key"):
+            getattr(state, name)
+    assert state.outgoing() == []
+
+
+def test_a_line_of_the_audit_log_that_was_spoilt_is_told_apart(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    for _ in range(3):
+        with state.transaction("released"):
+            state.audit("released")
+    state.connection.execute("update audit set entry = 'spoilt' where rowid = 2")
+    log = list(state.log())
+    assert [line is None for line in log] == [False, True, False]
+    assert not check(log).ok
+
+
+def test_a_state_that_is_no_database_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ConfigError, match=r"cannot be opened: .* restore it from a backup"):
+        State(tmp_path / "state")

@@ -253,6 +253,17 @@ def test_a_count_and_its_percentage_share_a_column() -> None:
     assert read(counted(((0, 2),)))[1][0] == ["new", "125", "850"]
 
 
+def test_names_stay_whole_in_a_terminal_of_eighty_columns() -> None:
+    names = ("estimate", "std_error", "conf_low", "conf_high", "statistic", "p_value")
+    columns = (OutputColumn(name="term", format="text"), *map(_number, names))
+    numbers = (-2.502, 0.6004, -0.01122, 0.04923, -4.166, 0.0004)
+    rows = tuple((term, *numbers) for term in ("(Intercept)", "drug[celecoxib]", "a" * 60))
+    table = OutputTable(name="t", title="T", columns=columns, rows=rows)
+    text = as_text(Output(method="m", version=1, tables=(table,)), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "│ (Intercept) " in text and "│ drug[celecoxib] " in text and "-0.01122" in text
+
+
 def test_a_row_of_a_page_s_table_is_headed_by_its_name() -> None:
     page = html_table(counted())
     assert page.count('<th scope="row">') == 2 and '<th scope="row">new</th><td class="num">125 (14.7%)</td>' in page

@@ -45,7 +45,11 @@ def draft(
     days: Annotated[int, typer.Option(min=1, max=36500, help="Valid for this many days from now.")] = 365,
     custodians: Annotated[int, typer.Option(min=1, max=10, help="How many custodians must sign it.")] = 1,
     pooled_threshold: Annotated[
-        bool, typer.Option(help="Let small numbers of the site count towards a masked total that is checked as a whole.")
+        bool,
+        typer.Option(
+            "--pooled-threshold",
+            help="Let small numbers of the site count towards a masked total that is checked as a whole.",
+        ),
     ] = False,
 ) -> None:
     """Write the draft of a permit, no wider than its plans need unless you say so. It allows nothing until it is signed."""

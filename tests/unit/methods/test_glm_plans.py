@@ -8,7 +8,7 @@ import pytest
 
 from civicgrid.errors import PlanError
 from civicgrid.methods.glm import GLM, interaction, poly
-from civicgrid.query.types import DATE, category
+from civicgrid.query.types import DATE, ColumnType, category
 from unit.methods.pooled import schema_of
 from unit.methods.regressions import SCHEMA
 

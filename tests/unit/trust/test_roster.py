@@ -84,7 +84,7 @@ def test_refuses_sham_sites_beside_a_real_one() -> None:
 
 
 def test_refuses_a_roster_signed_by_strangers_or_without_this_site() -> None:
-    with pytest.raises(TrustError, match="not trusted here"):
+    with pytest.raises(TrustError, match="trusted here; 0 came"):
         check(roster().sign(SigningKey.generate()), PINS, "bath")
     with pytest.raises(TrustError, match="This site, 'york', is not on the roster"):
         check(signed(roster(*list(PINS.values())[:3])), PINS, "york")

@@ -116,7 +116,7 @@ def test_every_family_with_every_kind_of_term_equals_the_pooled_fit(family: str)
         "(Intercept)", "age", "sex[male]", "stage[II]", "stage[III]", "stage[IV]", "smoker", "age:sex[male]", "age^2",
     )  # fmt: skip
     assert_equal(output, oracle(family, frame[FAMILIES[family]], design))
-    assert output.counts == {"people_used": N, "people_dropped": 0}
+    assert (output.counts, output.left_out) == ({"people_used": N}, {"people_dropped": 0})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -221,7 +221,7 @@ def test_missing_values_drop_the_person_and_are_counted() -> None:
     fit = oracle("binomial", whole.died, design)
     np.testing.assert_allclose(estimates(output).values[1:6, 0], fit.params[1:6], rtol=1e-9)
     assert output.counts["people_used"] == len(whole)
-    assert output.counts["people_dropped"] == N - len(whole)
+    assert output.left_out["people_dropped"] == N - len(whole)
 
 
 def test_lung_by_institution_equals_the_pooled_fit() -> None:
@@ -442,7 +442,7 @@ def test_an_impossible_value_of_a_few_is_left_out_and_counted_with_the_missing(c
     rest = frame[10:]
     design = np.column_stack([np.ones(len(rest)), rest.age])
     assert_equal(output, oracle("poisson", rest.visits, design, weights=rest.weight))
-    assert output.counts["people_dropped"] == 10
+    assert output.left_out["people_dropped"] == 10
 
 
 SHIPPED = Thresholds()
@@ -724,7 +724,7 @@ def test_a_number_beyond_reach_is_missing_and_no_site_refuses_over_it(family: st
     method = GLM(outcome=outcome, predictors=["age", "income"], family=family, offset="log_years", weights="weight")
     whole = frame.drop(17) if part in ("income", "weight", "log_years", outcome) else frame
     output = run_frame(method, frame, schema, adder=masked)
-    assert output.counts["people_dropped"] == N - len(whole)
+    assert output.left_out["people_dropped"] == N - len(whole)
     plain = estimates(run_frame(method, whole, schema)).values
     np.testing.assert_allclose(estimates(output).values, plain, rtol=1e-7, atol=1e-300)
 

@@ -7,6 +7,7 @@ these today. They are kept here so that it is known what they recover, and notic
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 import civicgrid as cg
 from attacks.attack import Attack
 from attacks.trial import DATASET, FRAMES, OPEN, SECRET, frames, grid, known, number
+from civicgrid.client.simulate import Simulation
 from civicgrid.curation.store import Store
 from civicgrid.errors import CivicGridError
 from civicgrid.node.session import Stored
@@ -25,20 +27,97 @@ AIMED = range(2, 6)
 TARGETS = len(AIMED)
 
 
+Shown = Callable[[Simulation, Any, Any], Any]
+"""What a researcher sees of a column or condition that only the target can have, in one way of asking."""
+
+
+def _described(made: Simulation, t: Any, both: Any) -> Any:
+    return made.run(cg.Describe(cg.cohort(t.ward < 9, both=both), columns=["both"])).output
+
+
+def _as_a_number(made: Simulation, t: Any, both: Any) -> Any:
+    return made.run(cg.Describe(cg.cohort(t.ward < 9, both=both.as_int()), columns=["both"])).output
+
+
+def _no_value(made: Simulation, t: Any, both: Any) -> Any:
+    """Without a value for the target alone."""
+    missing = cg.case(cg.when(~both & (t.ward < 2)).then("early"), cg.when(~both).then("late"))
+    return made.run(cg.Describe(cg.cohort(t.ward < 9, missing=missing), columns=["missing"])).output
+
+
+def _as_a_group(made: Simulation, t: Any, both: Any) -> Any:
+    return made.run(cg.Describe(cg.cohort(t.ward < 9, both=both, ward=t.ward), columns=["ward"], by="both")).output
+
+
+def _crossed(made: Simulation, t: Any, both: Any) -> Any:
+    cohort = cg.cohort(t.ward < 9, both=both, low=t.ward < 2)
+    return made.run(cg.Crosstab(cohort, rows="low", columns="both")).output
+
+
+def _crossed_apart(made: Simulation, t: Any, both: Any) -> Any:
+    """Two columns of many people each, which only the target can have together."""
+    early, late = (t.year < 1940) & (both | (t.year > 1907)), (t.year >= 1940) | both
+    cohort = cg.cohort(t.ward < 9, early=early | (t.ward < 1), late=late & ((t.ward > 0) | both))
+    return made.run(cg.Crosstab(cohort, rows="early", columns="late")).output
+
+
+def _as_a_predictor(made: Simulation, t: Any, both: Any) -> Any:
+    cohort = cg.cohort(t.ward < 9, both=both, cost=t.cost)
+    return made.run(cg.GLM(cohort, outcome="cost", predictors=["both"], family="gaussian")).output
+
+
+def _as_a_number_in_a_model(made: Simulation, t: Any, both: Any) -> Any:
+    cohort = cg.cohort(t.ward < 9, both=both.as_int() + 1, cost=t.cost)
+    return made.run(cg.GLM(cohort, outcome="cost", predictors=["both"], family="gaussian")).output
+
+
+def _as_an_outcome(made: Simulation, t: Any, both: Any) -> Any:
+    cohort = cg.cohort(t.ward < 9, both=both, cost=t.cost)
+    return made.run(cg.GLM(cohort, outcome="both", predictors=["cost"], family="binomial")).output
+
+
+def _roughly(made: Simulation, t: Any, both: Any) -> Any:
+    return made.run(cg.Discover(cg.cohort(both))).output
+
+
+WAYS: tuple[Shown, ...] = (
+    _described, _as_a_number, _no_value, _as_a_group, _crossed, _crossed_apart, _as_a_predictor, _as_a_number_in_a_model,
+    _as_an_outcome, _roughly,
+)  # fmt: skip
+
+
 def _nobody_or_one(defended: bool) -> int:
-    """How many people are the target and positive: nought is shown as nought, one is hidden."""
+    """How many people are the target and positive, in every way of asking: what is seen for one who is positive and for
+    one who is not differs in what is hidden and what is said. The attacker makes both cases up and compares.
+    """
+    return max(_told_apart(defended, way) for way in WAYS)
+
+
+def _told_apart(defended: bool, way: Shown) -> int:
     guesses: list[bool | None] = []
     for target in AIMED:
         made = grid(defended)
         t = made.dataset(DATASET)
-        cohort = cg.cohort(t.ward < 9, both=(t.year == 1900 + target) & t.positive)
-        try:
-            table = made.run(cg.Describe(cohort, columns=["both"])).to_pandas().set_index("both")
-            value = table.loc["yes", "people"]
-            guesses.append(bool(np.isnan(value)) if defended else value == 1)
-        except CivicGridError:
-            guesses.append(None)
+        seen = _outline(made, way, t, (t.year == 1900 + target) & t.positive)
+        like = []
+        for sure in (t.positive | ~t.positive, t.positive & ~t.positive):
+            # A simulation of the attacker's own, in which the target is positive, or is not.
+            own = grid(defended)
+            like.append(_outline(own, way, t, (t.year == 1900 + target) & sure))
+        guesses.append(None if like[0] == like[1] or seen not in like else seen == like[0])
     return known(guesses, [SECRET[target] for target in AIMED])
+
+
+def _outline(made: Simulation, way: Shown, t: Any, both: Any) -> Any:
+    """What is hidden and what is said; with nothing hidden, the numbers as well."""
+    try:
+        output = way(made, t, both)
+    except CivicGridError as error:
+        return str(error)
+    if made.policy == OPEN:
+        return output
+    facts = {name: value is None for name, value in output.facts.items()}
+    return [(table.name, table.hidden) for table in output.tables], facts, output.suppressed, output.notes
 
 
 def _moved_mean(defended: bool) -> int:
@@ -256,6 +335,7 @@ def _three_answers(defended: bool) -> int:
 
 
 ATTACKS = [
+    Attack("nobody or one", "researcher", "cells of nobody are hidden", TARGETS, _nobody_or_one),
     Attack("exact counts from statistics", "researcher", "three digits", TARGETS, _exact_counts),
     Attack("two data sets of the same people", "researcher", "one number a person", TARGETS, _two_data_sets),
     Attack("refusal as an oracle, by a data set", "researcher", "one number a person", TARGETS, _refused_for_the_other),
@@ -266,6 +346,5 @@ STANDING = [
     Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
     Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
     Attack("two data sets without a person key", "researcher", "", TARGETS, partial(_two_data_sets, keyed=False)),
-    Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),
     Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
 ]

@@ -103,7 +103,7 @@ class Puppets:
             ask=digest(b"count\0" + COUNT.to_bytes()),
         )
         own = at.member(victim).exchange
-        plain = add([limbs(share), *(pair_mask(key, own, context, 1) for key in self.exchange.values())])
+        plain = add([limbs(share), *(pair_mask(key, own, context, len(limbs(share))) for key in self.exchange.values())])
         return int(plain[0, 0]) + (int(plain[0, 1]) << 64)
 
 

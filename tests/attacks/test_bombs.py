@@ -323,12 +323,12 @@ def test_a_frame_is_refused_in_little_memory_wherever_one_is_read(name: str, rea
     "raw",
     [
         *FRAMES.values(),
-        msgpack.packb([1, "open", [["Counts", "n", [10**9, 10**9], b"", b""]]]),
-        msgpack.packb([1, "open", [["Histogram", "n", [10**18, 2], b"", b""]]]),
-        msgpack.packb([1, "masked", [["Counts", "n", [10**9], None]], bytes(16)]),
-        msgpack.packb([1, "masked", [["Sums", "n", [10**9, 10**9], bytes(8)]], bytes(16)]),
-        msgpack.packb([1, "masked", [["Sums", "n", [-1], bytes(8)]], bytes(16)]),
-        msgpack.packb([1, "open", [["Counts", "n", [2**63], b"", b""]]]),
+        msgpack.packb([2, "open", [["Counts", "n", [10**9, 10**9], b"", b""]]]),
+        msgpack.packb([2, "open", [["Histogram", "n", [10**18, 2], b"", b""]]]),
+        msgpack.packb([2, "masked", [["Counts", "n", [10**9], None]], bytes(16)]),
+        msgpack.packb([2, "masked", [["Sums", "n", [10**9, 10**9], bytes(8)]], bytes(16)]),
+        msgpack.packb([2, "masked", [["Sums", "n", [-1], bytes(8)]], bytes(16)]),
+        msgpack.packb([2, "open", [["Counts", "n", [2**63], b"", b""]]]),
     ],
 )
 def test_shares_made_to_be_costly_are_not_added(raw: bytes) -> None:

@@ -8,7 +8,7 @@ import pytest
 import civicgrid as cg
 from attacks.tables import CELLS, DATA, SIZES, crossed, numbers, shown
 from attacks.trial import grid
-from unit.disclosure.test_rules import attack as widest
+from unit.disclosure.test_rules import attack as ends
 from unit.node.sites import frame
 
 
@@ -28,7 +28,8 @@ def test_a_hidden_cell_stays_uncertain_by_ten() -> None:
     assert hidden[0, 0]
     assert hidden[2, 1]
     for cell in ((0, 0), (2, 1)):
-        assert widest(CELLS, hidden, cell) >= 10
+        least, most = ends(CELLS, hidden, cell)
+        assert least == 0 and most >= 10, "nobody, a few or more"
 
 
 def test_percentages_and_statistics_do_not_give_a_hidden_cell_back() -> None:

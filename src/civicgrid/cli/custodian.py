@@ -51,6 +51,7 @@ def draft(
             help="Let small numbers of the site count towards a masked total that is checked as a whole.",
         ),
     ] = False,
+    zeros: Annotated[bool, typer.Option("--zeros", help="Let cells with nobody in them be shown.")] = False,
 ) -> None:
     """Write the draft of a permit, no wider than its plans need unless you say so. It allows nothing until it is signed."""
     from civicgrid.governance.files import read_plans, write_draft
@@ -100,6 +101,7 @@ def draft(
             template_days=template_days,
             custodians=custodians,
             pooled_threshold=pooled_threshold,
+            zeros=zeros,
         )
     write_draft(out, permit)
     typer.echo(f"A draft is at {out}. It allows nothing until a custodian of {site} has signed it.")

@@ -72,6 +72,7 @@ class Simulation(Grid):
         policy: Policy,
         dictionary: Dictionary | None,
         pooled: bool,
+        zeros: bool,
         published: Thresholds,
     ) -> None:
         if not sites:
@@ -94,7 +95,7 @@ class Simulation(Grid):
         for site in self.sites.values():
             assert isinstance(site.trusted, _Custodian)
             site.trusted.own_peers = members
-            site.trusted.own_permits = [self._permit(site, dataset, pooled)]
+            site.trusted.own_permits = [self._permit(site, dataset, pooled, zeros)]
 
     def _site(self, name: str, source: Any, dataset: str, dictionary: Dictionary | None) -> Site:
         if isinstance(source, Store):
@@ -111,7 +112,7 @@ class Simulation(Grid):
         identity = Identity(NETWORK, member, signing, exchange, self._hub.public)
         return Site(identity, _Custodian(self.policy), Stored(store, CACHE_BYTES, KEPT), State(None))
 
-    def _permit(self, site: Site, dataset: str, pooled: bool) -> tuple[str, Permit]:
+    def _permit(self, site: Site, dataset: str, pooled: bool, zeros: bool) -> tuple[str, Permit]:
         """A throwaway permit, signed by a throwaway custodian and read back through its signature."""
         from civicgrid.governance.permit import read_permit
 
@@ -129,6 +130,7 @@ class Simulation(Grid):
             valid_from=(now - dt.timedelta(days=1)).isoformat(),
             valid_until=(now + dt.timedelta(days=365)).isoformat(),
             pooled_threshold=pooled,
+            zeros=zeros,
         )
         custodian = SigningKey.generate()
         envelope = permit.signed(custodian)
@@ -196,6 +198,7 @@ def simulate(
     policy: Policy | None = None,
     dictionary: Dictionary | str | Path | None = None,
     pooled_threshold: bool = True,
+    zeros: bool = False,
     published: Thresholds | None = None,
 ) -> Simulation:
     """A grid over one's own data: `cg.simulate({"leeds": "leeds.csv", "york": frame, "hull": "omop.duckdb"})`.
@@ -205,6 +208,7 @@ def simulate(
     switches the disclosure rules off. Without a data `dictionary` the types, levels and ranges are read from all sites'
     data together, which a real site would never do.
     `pooled_threshold` False makes every site's share pass its rules by itself, as a permit without that clause does.
+    `zeros` lets cells with nobody in them be shown, as a permit with that clause does.
     `published` adds the rules of a hub to those of the sites: with one site under an open policy it gives what the pooled
     records would have given under the same output rules.
     Names of sites are written in lower case with hyphens.
@@ -219,7 +223,8 @@ def simulate(
     if isinstance(dictionary, str | Path):
         dictionary = Dictionary.read(dictionary)
     policy = policy or Policy()
-    return Simulation(sites, dataset, policy, dictionary, pooled_threshold, published or policy.thresholds)
+    own = policy.thresholds.model_copy(update={"zeros": True})
+    return Simulation(sites, dataset, policy, dictionary, pooled_threshold, zeros, published or own)
 
 
 def site_name(name: Any) -> str:

@@ -4,40 +4,68 @@ the rounded.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from civicgrid.disclosure.output import OutputColumn, OutputTable, Value
-from civicgrid.disclosure.rules import Mask, hide_with_margins, round_counts, with_margins
+from civicgrid.disclosure.rules import Mask, hide_with_margins, round_counts, small, split, with_margins
 from civicgrid.disclosure.shapes import Counts, IntArray
 from civicgrid.disclosure.thresholds import Thresholds
 
 TOTAL = "total"
 
 
-def hidden_cells(counts: Counts, thresholds: Thresholds) -> Mask:
-    """The cells and margins to hide, in the shape of `with_margins`: those of the rules, and what rests on
-    a cell that some site did not show.
+@dataclass(frozen=True)
+class Settled:
+    """A table of counts with its margins under the rules: exact, which of it to hide, and whether every count of people
+    with a value is shown.
+    """
 
-    Such a cell counts as nought for the rules, so that they protect the others as if it were known.
+    values: IntArray
+    hidden: Mask
+    whole: bool
+    without_left_out: bool = False
+
+
+def settled(counts: Counts, thresholds: Thresholds) -> Settled:
+    """The cells and margins to hide: those of the rules, and what rests on a cell that some site did not show.
+
+    Where in some group only a few people have no value, or nobody, their number is hidden in all, and the totals are of
+    those with a value: so the table stands as it would without them.
     """
     if counts.values.ndim == 0 and thresholds.min_cell:
         # Of a whole cohort nobody looks like a few: else a cohort that one person alone can be in says whether they are.
-        thresholds = thresholds.model_copy(update={"zeros": True})
-    if counts.hidden is None:
-        return hide_with_margins(counts.values, thresholds)
-    known = np.where(counts.hidden, 0, counts.values)
-    unknown = with_margins(counts.hidden.astype(np.int64)) > 0
-    return np.asarray(hide_with_margins(known, thresholds) | unknown)
+        thresholds = thresholds.model_copy(update={"zeros": False})
+    unseen = np.zeros(counts.values.shape, dtype=bool) if counts.hidden is None else counts.hidden
+    if not counts.left_out or not counts.values.ndim:
+        return _judged(counts.values, unseen, thresholds)
+    known, left_out = split(counts.values, True)
+    known_unseen, left_out_unseen = split(unseen, True)
+    if not (small(left_out, thresholds) | left_out_unseen).any():
+        return _judged(counts.values, unseen, thresholds)
+    table = _judged(known, known_unseen, thresholds)
+    place = known.shape[-1]
+    hidden = np.insert(table.hidden, place, True, axis=-1)
+    return Settled(np.insert(table.values, place, 0, axis=-1), hidden, table.whole, without_left_out=True)
 
 
-def count_table(counts: Counts, hidden: Mask, thresholds: Thresholds) -> OutputTable:
+def _judged(values: IntArray, unseen: Mask, thresholds: Thresholds) -> Settled:
+    """What a site did not show counts as nought, and as known, so that the rules protect the others all the same."""
+    shown = np.where(unseen, 0, values)
+    unknown = with_margins(unseen.astype(np.int64)) > 0
+    hidden = np.asarray(hide_with_margins(shown, thresholds, unknown) | unknown)
+    return Settled(with_margins(values), hidden, not bool(hidden.any()))
+
+
+def count_table(counts: Counts, table: Settled, thresholds: Thresholds) -> OutputTable:
     """One way: level, people, percent. Two ways: a row a level, with each row's percentages and both
-    margins. More: a row a cell. `hidden` is that of `hidden_cells`.
+    margins. More: a row a cell. `table` is that of `settled`.
     """
-    full = round_counts(with_margins(counts.values), thresholds.round_to)
+    full = round_counts(table.values, thresholds.round_to)
     if len(counts.dimensions) == 2:
-        return _two_way(counts, full, hidden)
-    return _long(counts, full, hidden)
+        return _two_way(counts, full, table.hidden)
+    return _long(counts, full, table.hidden)
 
 
 def _title(counts: Counts) -> str:

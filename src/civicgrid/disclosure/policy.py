@@ -21,6 +21,9 @@ EXAMPLE = """\
 # every share of this site must pass the rules by itself, masked or not.
 pooled_threshold = true
 
+# Whether a permit may let cells with nobody in them be shown. Where they are, a hidden cell is known to hold somebody.
+zeros = true
+
 # How many different organisations must answer before anything is masked. Fewer: shares leave in the open, or not at all.
 organisations = 3
 
@@ -28,13 +31,12 @@ organisations = 3
 custodians = 1
 
 [thresholds]
-min_cell = 10            # counts of 1 to 9 people are never shown
+min_cell = 10            # counts of 1 to 9 people are never shown, nor counts of nobody unless a permit says so
 round_to = 5             # shown counts are rounded to a multiple of 5
 interval = 10            # a hidden count stays uncertain by at least 10 people
 rows_per_parameter = 10  # a model has at least 10 people for each of its coefficients
 residual_df = 10         # and at least 10 people more than coefficients
 leverage = 0.5           # no person of this site has more than half of the leverage in a model
-zeros = false            # true: a count of nobody is hidden too
 digits = 6               # significant digits of a published estimate
 covariance = false       # whether covariance matrices may be published
 
@@ -63,6 +65,7 @@ class Policy(Node):
 
     thresholds: Thresholds = Thresholds()
     pooled_threshold: bool = True
+    zeros: bool = True
     organisations: int = Field(default=3, ge=3, le=100)
     custodians: int = Field(default=1, ge=1, le=10)
     ledger: LedgerRules = LedgerRules()
@@ -95,6 +98,8 @@ class Policy(Node):
         words = [f"{name} at least {getattr(FLOOR, name):g}" for name in loose]
         if policy.thresholds.leverage > FLOOR.leverage:
             words.append(f"leverage at most {FLOOR.leverage:g}")
+        if policy.thresholds.zeros:
+            words.append("zeros at the top of the file and in a permit, not among the thresholds")
         if policy.thresholds.digits == 0:
             words.append("digits at least 1")
         if words:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from civicgrid.disclosure.count_tables import count_table, hidden_cells
+from civicgrid.disclosure.count_tables import Settled, count_table, settled
 from civicgrid.disclosure.output import Format, Output, OutputColumn, OutputTable, Value
 from civicgrid.disclosure.rules import Mask, hide, model_refusal, round_counts, small
 from civicgrid.disclosure.shapes import (
@@ -35,20 +35,21 @@ FACT_DIGITS = 3
 def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -> Output:
     """The answer under these thresholds.
 
-    Facts about a fit whose table is withheld are withheld with it; so are those of a fit beside a hidden count, which
-    they could give back (a log-likelihood grows with every person). Otherwise facts have at most `FACT_DIGITS` digits,
-    and the residual degrees of freedom are those of the rounded number of people, for the same reason.
+    Facts about a fit whose table is withheld are withheld with it. Otherwise they have at most `FACT_DIGITS` digits, and
+    the residual degrees of freedom are those of the rounded number of people, since a log-likelihood grows with every
+    person. Whether the number of people left out is hidden changes nothing: it is for a few and for nobody.
     """
     tables: list[OutputTable] = []
     suppressed: list[str] = []
     notes = list(raw.notes)
     freedom: dict[str, int | float | None] = {}
-    withheld = False
+    withheld = left_out = False
     for block in raw.blocks:
         if isinstance(block, Counts):
-            hidden = hidden_cells(block, thresholds)
-            tables.append(count_table(block, hidden, thresholds))
-            words = _count_words(block, hidden, thresholds)
+            settled_table = settled(block, thresholds)
+            tables.append(count_table(block, settled_table, thresholds))
+            words = _count_words(block, settled_table, thresholds)
+            left_out = left_out or settled_table.without_left_out
         elif isinstance(block, Measures):
             masked = _hidden_measures(block, thresholds)
             tables.append(_measures_table(block, masked, thresholds))
@@ -74,14 +75,20 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
         if words:
             suppressed.append(words)
     facts: dict[str, int | float | None] = {}
-    for name, count in raw.counts.items():
+    for name, count in (raw.counts | raw.left_out).items():
         few = bool(small(np.array(count), thresholds))
         facts[name] = None if few else int(round_counts(np.array(count), thresholds.round_to))
-        if few:
+        if few and name in raw.left_out:
+            left_out = True
+        elif few:
             suppressed.append(f"{_words(name)}: hidden, because {_rule(thresholds)}.")
-        withheld = withheld or few
     for name, value in (freedom | raw.facts).items():
         facts[name] = None if withheld or value is None else _limited(value, min(thresholds.digits, FACT_DIGITS))
+    if left_out:
+        notes.append(
+            f"Where fewer than {thresholds.min_cell} people{'' if thresholds.zeros else ', or nobody,'} have no value, how "
+            "many is not shown, and totals are of those with a value."
+        )
     return Output(
         method=method,
         version=version,
@@ -93,16 +100,16 @@ def publish(raw: RawOutput, thresholds: Thresholds, method: str, version: int) -
 
 
 def _rule(thresholds: Thresholds) -> str:
-    fewest = "nobody or " if thresholds.zeros else ""
+    fewest = "" if thresholds.zeros else "nobody or "
     return f"numbers that rest on {fewest}fewer than {thresholds.min_cell} people are not shown"
 
 
-def _count_words(block: Counts, hidden: Mask, thresholds: Thresholds) -> str:
-    if not hidden.any():
+def _count_words(block: Counts, table: Settled, thresholds: Thresholds) -> str:
+    if table.whole:
         return ""
     if block.hidden is not None and block.hidden.any():
         return f"{_words(block.name)}: some counts are hidden, because not every site could show its part."
-    if hidden.all():
+    if table.hidden.all():
         return f"{_words(block.name)}: hidden, because {_rule(thresholds)}."
     return (
         f"{_words(block.name)}: some counts are hidden, because {_rule(thresholds)}, nor are counts from "
@@ -130,7 +137,7 @@ def _hidden_measures(block: Measures, thresholds: Thresholds) -> Mask:
     """
     hidden = small(block.support, thresholds)
     if not block.groups:
-        return hidden & ~np.isnan(block.values) if not thresholds.zeros else hidden
+        return hidden & ~np.isnan(block.values) if thresholds.zeros else hidden
     for label in dict.fromkeys(block.rows):
         places = [i for i, row in enumerate(block.rows) if row == label and block.groups[i] != block.total]
         for column in range(len(block.columns)):
@@ -182,7 +189,7 @@ def _bound(value: float, bound: float, digits: int) -> float | None:
 
 def _sources_hidden(block: Derived, raw: RawOutput, thresholds: Thresholds) -> list[bool]:
     """For each row, whether its table of counts has a hidden cell, or is not there."""
-    hidden = {b.name: bool(hidden_cells(b, thresholds).any()) for b in raw.blocks if isinstance(b, Counts)}
+    hidden = {b.name: not settled(b, thresholds).whole for b in raw.blocks if isinstance(b, Counts)}
     sources = (block.source,) * len(block.rows) if isinstance(block.source, str) else block.source
     return [hidden.get(source, True) for source in sources]
 

@@ -42,11 +42,14 @@ Limbs = npt.NDArray[np.uint64]
 WHOLE = Counts | Histogram
 """The shapes that hold whole numbers of people, and travel exact."""
 
+TWOFOLD = tuple(shape.__name__ for shape in get_args(WHOLE))
+"""Under a mask they are two arrays each."""
+
 KINDS = tuple(shape.__name__ for shape in get_args(Part))
 
 MAX_VALUES = 1_000_000
 MAX_ITEMS = 100_000
-FORM = 1
+FORM = 2
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Terms:
     """Under what a site releases one share.
 
     `mask` is set where the roster allows masking: it adds the pairwise masks to the encoded share. `must_stand_alone`
-    says that the share has to pass the open rules as well: the permit does not allow a pooled threshold, or the same
-    people have been answered for under another roster. `tag` draws what a rough count is blurred by.
+    says that the share has to keep the open rules as well: the permit does not allow a pooled threshold. `tag` draws what a
+    rough count is blurred by.
     """
 
     thresholds: Thresholds
@@ -78,11 +81,7 @@ def release(share: Share, terms: Terms) -> bytes:
             raise Withheld(Code.DISCLOSURE, f"{part.name}: {words}")
     if terms.mask is None:
         return _open(share, terms.thresholds)
-    if terms.must_stand_alone:
-        for part in share:
-            if not rules.stands_alone(part, terms.thresholds):
-                raise Withheld(Code.DISCLOSURE, f"{part.name} does not stand alone")
-    return _masked(share, terms.sites, terms.mask)
+    return _masked(share, terms, terms.mask)
 
 
 def stands_alone(share: Share, thresholds: Thresholds) -> bool:
@@ -132,15 +131,45 @@ def _open(share: Share, thresholds: Thresholds) -> bytes:
     return packed
 
 
-def _masked(share: Share, sites: int, mask: Callable[[Limbs], Limbs]) -> bytes:
-    encoding = Encoding(tuple(Slot(part.name, part.values.shape, _exponents(part)) for part in share), sites)
+def _masked(share: Share, terms: Terms, mask: Callable[[Limbs], Limbs]) -> bytes:
+    """Exact, or where the share must stand alone with the same hidden and merged as in the open."""
+    arrays: list[npt.NDArray[Any]] = []
+    slots: list[Slot] = []
+    shown = False
+    for part in share:
+        written = _written(part, terms)
+        shown |= not isinstance(part, Counts) or not written[1].all()
+        for array in written:
+            slots.append(Slot(str(len(slots)), array.shape, _exponents(part)))
+            arrays.append(array)
+    if not shown:
+        raise Withheld(Code.DISCLOSURE, "every count is hidden")
+    encoding = Encoding(tuple(slots), terms.sites)
     try:
-        limbs = encoding.encode({part.name: part.values for part in share})
+        limbs = encoding.encode({slot.name: array for slot, array in zip(slots, arrays, strict=True)})
     except DataError as error:
         raise Withheld(Code.FAILED, str(error)) from None
     heads = [[*_head(part), None if (sizes := _exponents(part)) is None else _raw(sizes)] for part in share]
     packed: bytes = msgpack.packb([FORM, "masked", heads, mask(limbs).tobytes()])
     return packed
+
+
+def _written(part: Part, terms: Terms) -> list[npt.NDArray[Any]]:
+    """The arrays that a part is under a mask: of counts also how many sites hide each, of a histogram the two bounds."""
+    alone, thresholds = terms.must_stand_alone, terms.thresholds
+    if isinstance(part, Counts):
+        hidden = rules.hidden_counts(part, thresholds) if alone else np.zeros(part.values.shape, dtype=bool)
+        return [np.where(hidden, 0, part.values), hidden.astype(np.int64)]
+    if isinstance(part, Histogram):
+        return list(rules.open_histogram(part, thresholds)) if alone else [below(part.values)] * 2
+    if alone and not rules.stands_alone(part, thresholds):
+        raise Withheld(Code.DISCLOSURE, f"{part.name} does not stand alone")
+    return [part.values]
+
+
+def below(values: IntArray) -> IntArray:
+    """How many people lie below each bin's lower end, and altogether."""
+    return np.concatenate([np.zeros((values.shape[0], 1), np.int64), np.cumsum(values, axis=1)], axis=1)
 
 
 def _head(part: Part) -> list[Any]:
@@ -183,14 +212,20 @@ def _add_masked(read: list[Any]) -> Combined:
     if any(form[2] != read[0][2] for form in read):
         raise ValueError("sites described their shares differently")
     _declared(head[0] for head in read[0][2])
-    slots = tuple(
-        Slot(name, tuple(shape), None if exponents is None else np.frombuffer(exponents, "<i8"))
-        for _, name, shape, exponents in read[0][2]
-    )
-    encoding = Encoding(slots, len(read))
+    slots: list[Slot] = []
+    for kind, _, dims, exponents in read[0][2]:
+        shape = (dims[0], dims[1] + 1) if kind == "Histogram" else tuple(dims)
+        sizes = None if exponents is None else np.frombuffer(exponents, "<i8")
+        for _ in range(2 if kind in TWOFOLD else 1):
+            slots.append(Slot(str(len(slots)), shape, sizes))
+    encoding = Encoding(tuple(slots), len(read))
     total = masks.combine([np.frombuffer(form[3], "<u8").reshape(encoding.length, 2) for form in read])
-    decoded = encoding.decode(total)
-    return {name: _received(kind, name, decoded[name]) for kind, name, _, _ in read[0][2]}
+    decoded = iter(encoding.decode(total).values())
+    combined: Combined = {}
+    for kind, name, _, _ in read[0][2]:
+        values = next(decoded)
+        combined[name] = _received(kind, name, values, next(decoded) if kind in TWOFOLD else None, len(read))
+    return combined
 
 
 def _add_open(read: list[Any]) -> Combined:
@@ -241,8 +276,13 @@ def _declared(kinds: Iterable[Any]) -> None:
         raise ValueError("a site sent a part of a shape that is not declared")
 
 
-def _received(kind: str, name: str, values: npt.NDArray[Any]) -> Received:
-    if kind != "Histogram":
+def _received(
+    kind: str, name: str, values: npt.NDArray[Any], beside: npt.NDArray[Any] | None, sites: int
+) -> Received:
+    if kind == "Histogram":
+        return Received(name, np.diff(values, axis=1), None, values, beside)
+    if kind != "Counts" or beside is None:
         return Received(name, values)
-    below = np.concatenate([np.zeros((values.shape[0], 1), np.int64), np.cumsum(values, axis=1)], axis=1)
-    return Received(name, values, None, below, below)
+    if ((beside < 0) | (beside > sites)).any():
+        raise ValueError(f"{name} is hidden by more sites than there are, or by fewer than none")
+    return Received(name, values, beside > 0 if beside.any() else None)

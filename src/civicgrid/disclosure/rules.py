@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, ModelSums, Part, RoughCount, Sums
 from civicgrid.disclosure.suppression import Mask, hide, hide_with_margins, small, with_margins
@@ -22,6 +24,7 @@ __all__ = [
     "STEEPEST",
     "UNKNOWN",
     "Mask",
+    "hidden_counts",
     "hide",
     "hide_with_margins",
     "model_refusal",
@@ -34,9 +37,12 @@ __all__ = [
     "round_counts",
     "singles_out",
     "small",
+    "split",
     "stands_alone",
     "with_margins",
 ]
+
+Array = npt.NDArray[Any]
 
 STEEPEST = 32.0
 """The largest coefficient times the spread of its column: e^32 is a thousand times the people on Earth to one."""
@@ -58,20 +64,37 @@ _CUMULATED = _CUMULATED[:-1] / _CUMULATED[-1]
 def stands_alone(part: Part, thresholds: Thresholds) -> bool:
     """Whether this part could leave a site by itself with nothing hidden, merged or rounded.
 
-    Counts and histograms: every cell holds nobody or at least min_cell (then so does every margin). Sums:
-    so does the support of every sum. Models: see `model_refusal`. And none of them singles one person out.
+    Counts and histograms: no cell is small (then no margin is). Of people left out there may be nobody: for one table
+    where somebody has no value there are ten where everybody has. Sums: no support is small. Models: see
+    `model_refusal`; there a cell of nobody at one site passes, since levels and their joint levels are many and each
+    site has its own. And none of them singles one person out.
     """
     if singles_out(part, thresholds) is not None:
         return False
-    if isinstance(part, ModelSums) and not part.values.any():
-        return not small(part.cells(), thresholds).any()
-    if isinstance(part, Counts | Histogram):
+    if isinstance(part, Counts):
+        known, left_out = split(part.values, part.left_out)
+        return not (small(known, thresholds).any() or small(left_out, _nobody_shown(thresholds)).any())
+    if isinstance(part, Histogram):
         return not small(part.values, thresholds).any()
     if isinstance(part, Sums):
         return not small(part.support, thresholds).any()
     if isinstance(part, RoughCount):
         return True
-    return model_refusal(part.rows, part.parameters, part.cells(), thresholds) is None
+    cells = part.cells()
+    if not part.values.any():
+        return not small(cells, _nobody_shown(thresholds)).any()
+    return model_refusal(part.rows, part.parameters, cells, _nobody_shown(thresholds)) is None
+
+
+def _nobody_shown(thresholds: Thresholds) -> Thresholds:
+    return thresholds.model_copy(update={"zeros": True})
+
+
+def split(values: Array, left_out: bool) -> tuple[Array, Array]:
+    """What is counted of those with a value, and of those left out because they have none."""
+    if not left_out:
+        return values, values[..., :0] if values.ndim else values.reshape(1)[:0]
+    return (values[..., :-1], values[..., -1:]) if values.ndim else (values.reshape(1)[:0], values.reshape(1))
 
 
 def singles_out(part: Part, thresholds: Thresholds) -> str | None:
@@ -117,7 +140,7 @@ def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thres
     if small(cells, thresholds).any():
         return (
             "a group that the model tells apart (a level of a category, a yes/no column, or one of these by "
-            f"outcome) has fewer than {thresholds.min_cell} people"
+            f"outcome) has {'' if thresholds.zeros else 'nobody or '}fewer than {thresholds.min_cell} people"
         )
     return None
 
@@ -153,19 +176,25 @@ def rough_count(part: RoughCount, thresholds: Thresholds, tag: Callable[[bytes],
 
 def open_counts(part: Counts, thresholds: Thresholds) -> tuple[IntArray, Mask]:
     """The counts rounded, hidden ones as 0, and the mask of the hidden."""
-    hidden = hide(part.values, thresholds)
-    if part.hidden is not None:
-        hidden = hidden | part.hidden
+    hidden = hidden_counts(part, thresholds)
     return np.where(hidden, 0, round_counts(part.values, thresholds.round_to)), hidden
+
+
+def hidden_counts(part: Counts, thresholds: Thresholds) -> Mask:
+    """The cells that a site does not show. How many people have no value is hidden by itself, in all groups if in one."""
+    known, left_out = split(part.values, part.left_out)
+    if not part.left_out:
+        return hide(known, thresholds)
+    few = np.full(left_out.shape, bool(small(left_out, thresholds).any()))
+    return np.concatenate([hide(known, thresholds), few], axis=-1) if part.values.ndim else few.reshape(())
 
 
 def open_histogram(part: Histogram, thresholds: Thresholds) -> tuple[IntArray, IntArray]:
     """Bounds on the number of people below each bin's lower end and below infinity, shape (groups, bins + 1).
 
-    Neighbouring bins are merged until each holds nobody or at least min_cell. At an end of a merged bin
-    the bounds are the count rounded down and up; inside it they are those of its ends. Empty bins beyond
-    the lowest and highest values are merged inwards, so that no minimum or maximum shows. A group too
-    small to show, or hidden so that another cannot be worked out from a total, is bounded by 0 and `UNKNOWN`.
+    Neighbouring bins are merged until each holds at least min_cell, empty ones too, so that no minimum or maximum shows.
+    At an end of a merged bin the bounds are the count rounded down and up; inside it they are those of its ends. A group
+    too small to show, or hidden so that another cannot be worked out from a total, is bounded by 0 and `UNKNOWN`.
     """
     groups, bins = part.values.shape
     low = np.zeros((groups, bins + 1), dtype=np.int64)
@@ -187,33 +216,27 @@ def open_histogram(part: Histogram, thresholds: Thresholds) -> tuple[IntArray, I
 
 
 def _merged_ends(counts: IntArray, thresholds: Thresholds) -> list[int]:
-    """The bin boundaries (0 to bins) that remain when small bins are merged with their neighbours to the
-    right.
+    """The bin boundaries (0 to bins) that remain when small bins are merged with their neighbours.
+
+    The bins are halved, the halves are halved, and so on; a middle remains where enough people lie on either side of it
+    within its part. So a boundary tells of two groups. Bins gathered from one end until enough people are in them would
+    end at one person's value.
     """
     bins = len(counts)
-    if thresholds.min_cell == 0 and not thresholds.zeros:
+    if thresholds.min_cell == 0:
         return list(range(bins + 1))
-    filled = np.flatnonzero(counts)
-    if not len(filled):
-        return [0, bins]
-    ends, held = [0], 0
-    for place in range(int(filled[0]), int(filled[-1]) + 1):
-        held += int(counts[place])
-        if held >= thresholds.min_cell and (held or not thresholds.zeros):
-            ends.append(place + 1)
-            held = 0
-        elif held == 0 and not thresholds.zeros:
-            ends.append(place + 1)
-    while held and len(ends) > 1:
-        closed = ends.pop()
-        held += int(counts[ends[-1] : closed].sum())
-        if held >= thresholds.min_cell:
-            break
-    if ends[-1] != bins:
-        if held == 0 and len(ends) > 1:
-            ends.pop()
-        ends.append(bins)
-    return ends
+    below = np.concatenate([[0], np.cumsum(counts)])
+    inner: list[int] = []
+    parts = [(0, bins)]
+    while parts:
+        start, end = parts.pop()
+        middle = (start + end) // 2
+        if middle == start or below[end] - below[start] < thresholds.min_cell:
+            continue
+        if min(below[middle] - below[start], below[end] - below[middle]) >= thresholds.min_cell:
+            inner.append(middle)
+        parts += [(start, middle), (middle, end)]
+    return [0, *sorted(inner), bins]
 
 
 def open_sums(part: Sums, thresholds: Thresholds) -> FloatArray | None:

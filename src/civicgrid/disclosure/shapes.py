@@ -42,12 +42,16 @@ class Counts:
     `values` has one axis a dimension (a scalar array for none). In a share it may leave open (small cells
     hidden) or masked; in an output it is a table to publish. `hidden`, where given, marks cells that some
     site did not show: their values are not to be read.
+
+    `left_out` says that the last level of the last dimension (of a scalar, the whole) is of people without a value.
+    They are judged apart from the table of those with one: see `rules.split`.
     """
 
     name: str
     values: IntArray
     dimensions: tuple[Dimension, ...] = ()
     hidden: npt.NDArray[np.bool_] | None = None
+    left_out: bool = False
 
     def __post_init__(self) -> None:
         _expect(self.name, self.values, np.int64, tuple(len(d.levels) for d in self.dimensions))
@@ -57,10 +61,10 @@ class Counts:
 class Histogram:
     """How many people have a value in each bin between consecutive public `edges`, one row a group.
 
-    `values` has shape (groups, bins), bins = len(edges) + 1 with the two open ends. Leaves masked as it is.
-    Leaves open with neighbouring bins merged until each holds nobody or at least the threshold, which the
-    receiver sees as bounds: `low` and `high`, shape (groups, bins + 1), on the number of people below each
-    bin's lower end.
+    `values` has shape (groups, bins), bins = len(edges) + 1 with the two open ends. Edges follow from the plan, never
+    from an Ask. It leaves as bounds, `low` and `high`, shape (groups, bins + 1), on the number of people below each
+    bin's lower end: equal under a mask and a pooled threshold, and otherwise with neighbouring bins merged until each
+    holds at least the threshold.
     """
 
     name: str
@@ -255,13 +259,15 @@ class RawOutput:
     """What a method's coordinator returns: exact blocks, facts about the fit, notes for the reader.
 
     `facts` are numbers about the whole analysis (iterations, deviance, AIC); those that count people go in
-    `counts`. `notes` here are said whatever is hidden: one that rests on people's data belongs to its block.
+    `counts`, and how many were left out for want of a value in `left_out`. `notes` here are said
+    whatever is hidden: one that rests on people's data belongs to its block.
     """
 
     blocks: tuple[Block, ...]
     facts: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def _expect(name: str, values: np.ndarray, dtype: type, shape: Sequence[int]) -> None:

@@ -1,9 +1,11 @@
 """Which cells of a table of counts must be hidden so that no small cell shows, by itself or by subtraction.
 
-Primary suppression hides the cells with 1 to min_cell - 1 people. Since totals are often known, one hidden
+Primary suppression hides the cells with fewer than min_cell people, nobody included unless zeros may be shown: a nought
+beside a hidden cell would say that somebody is in the other. Since totals are often known, one hidden
 cell in a row follows from the others, so further cells are hidden with it (complementary suppression).
 Whether that is enough is judged by linear programming: the smallest and largest value of each small cell
-among all tables that agree with everything shown must lie at least `interval` apart.
+among all tables that agree with everything shown must lie at least `interval` apart, and the smallest must be nought
+unless zeros may be shown.
 
 An attacker is taken to know every shown cell and every shown margin exactly (rounding only widens what we
 grant), and that no count is negative. A margin counts as shown unless it is small itself; then it is
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 # scipy.optimize and scipy.sparse are loaded where a table needs them: a node that hides nothing starts a second earlier.
 
 Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.intp]
 
 LARGEST = 2_000
 """Larger tables are hidden whole as soon as one cell is small: the programs would take too long."""
@@ -43,9 +46,9 @@ _PROBES = 12
 
 
 def small(values: IntArray, thresholds: Thresholds) -> Mask:
-    """The entries that must not be shown: 1 to min_cell - 1, and 0 if the policy counts zeros as such."""
-    few = (values > 0) & (values < thresholds.min_cell)
-    return np.asarray(few | (values == 0) if thresholds.zeros else few)
+    """The entries that must not be shown: below min_cell, and of these 0 unless zeros may be shown."""
+    few = values < thresholds.min_cell
+    return np.asarray(few & (values > 0) if thresholds.zeros else few)
 
 
 def hide(values: IntArray, thresholds: Thresholds) -> Mask:
@@ -60,31 +63,37 @@ def with_margins(values: IntArray) -> IntArray:
     return values
 
 
-def hide_with_margins(values: IntArray, thresholds: Thresholds) -> Mask:
+def hide_with_margins(values: IntArray, thresholds: Thresholds, known: Mask | None = None) -> Mask:
     """The cells and margins to hide, in the shape of `with_margins(values)`.
 
     Whoever publishes margins beside the cells must hide the margins marked here. A caller who shows no
-    margins may drop them. The same table and thresholds always give the same mask.
+    margins may drop them. The same table and thresholds always give the same mask. What `known` marks, in the shape of
+    the answer, is not protected, and gives no protection to others.
     """
     full = with_margins(values)
     primary = small(full, thresholds)
+    if known is not None:
+        primary &= ~known
     if not primary.any() or thresholds.interval == 0 or values.ndim == 0:
         return primary
     if primary.flat[-1] or full.size > LARGEST:
         return np.ones(full.shape, dtype=bool)
-    hidden = _Suppression(full, primary, thresholds.interval).solve()
+    hidden = _Suppression(full, primary, thresholds).solve()
     return hidden if hidden is not None else np.ones(full.shape, dtype=bool)
 
 
 class _Suppression:
     """The incremental heuristic on one table, all its cells and margins in one flat vector."""
 
-    def __init__(self, full: IntArray, primary: Mask, interval: int) -> None:
+    def __init__(self, full: IntArray, primary: Mask, thresholds: Thresholds) -> None:
+        interval = thresholds.interval
         self.shape = full.shape
         self.values = full.ravel().astype(np.float64)
         self.primary = np.flatnonzero(primary)
         self.hidden: Mask = primary.ravel().copy()
         self.interval = float(interval)
+        # How far each cell must be able to fall: to nought, or as far as the interval takes it.
+        self.depth: FloatArray = np.zeros(full.size) if thresholds.zeros else self.values
         self.relations = _relations(full.shape)
         self.cap = float(self.values[-1]) + interval
         self.found: list[FloatArray] = []
@@ -111,7 +120,7 @@ class _Suppression:
         return self.hidden.reshape(self.shape)
 
     def _exposed(self, hidden: Mask) -> int | None:
-        """A small cell whose interval is too narrow, or None.
+        """A small cell whose interval is too narrow, or that cannot be nought, or None.
 
         Every solution of a program is a table that an attacker cannot rule out, so it widens the known
         interval of all cells at once; only those still too narrow after that get programs of their own.
@@ -138,9 +147,15 @@ class _Suppression:
                 self.found.append(table)
 
         targets = np.array([place[int(cell)] for cell in self.primary])
+        depth = self.depth[cells]
+
+        def exposed(target: Array) -> Mask:
+            narrow = high[target] - low[target] < self.interval - _SLACK
+            return np.asarray(narrow | (low[target] > _SLACK - depth[target]))
+
         signs = np.random.default_rng(0)
         for _ in range(_PROBES):
-            narrow = targets[high[targets] - low[targets] < self.interval - _SLACK]
+            narrow = targets[exposed(targets)]
             if len(narrow) < 16:
                 break
             objective = np.zeros(len(cells))
@@ -149,16 +164,16 @@ class _Suppression:
             widen(-objective)
         for target, cell in zip(targets, self.primary, strict=True):
             for sign in (-1.0, 1.0):
-                if high[target] - low[target] < self.interval - _SLACK:
+                if exposed(target):
                     objective = np.zeros(len(cells))
                     objective[target] = sign
                     widen(objective)
-            if high[target] - low[target] < self.interval - _SLACK:
+            if exposed(target):
                 return int(cell)
         return None
 
     def _complement(self, target: int) -> Mask | None:
-        """The cheapest cells through which `target` can move up by u and down by d with u + d = interval.
+        """The cheapest cells through which `target` can move up by u and down by d with u + d = interval, d >= depth.
 
         The variables are the rises and falls of every cell in two alternative tables; moving a hidden cell
         is free.
@@ -175,12 +190,13 @@ class _Suppression:
         one = hstack([self.relations, -self.relations])
         empty = csr_array(one.shape)
         equal = vstack([hstack([one, empty]), hstack([empty, one])]).tocsr()
-        span = np.zeros(4 * n)
+        span, fallen = np.zeros(4 * n), np.zeros(4 * n)
         span[[target, n + target, 2 * n + target, 3 * n + target]] = (-1.0, 1.0, 1.0, -1.0)
+        fallen[[2 * n + target, 3 * n + target]] = (1.0, -1.0)
         found = linprog(
             np.tile(cost, 4),
-            A_ub=span[None, :],
-            b_ub=[-self.interval],
+            A_ub=np.stack([span, fallen]),
+            b_ub=[-self.interval, -self.depth[target]],
             A_eq=equal,
             b_eq=np.zeros(equal.shape[0]),
             bounds=np.column_stack([np.zeros(4 * n), np.concatenate([rise, fall, rise, fall])]),

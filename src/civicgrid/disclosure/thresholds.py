@@ -16,13 +16,13 @@ COARSEST = 1_000_000_000
 class Thresholds(Node):
     """How small is too small. The defaults are ours; DESIGN's page of others' defaults lists what peers use.
 
-    min_cell            a cell with 1 to min_cell - 1 people is never shown
+    min_cell            a cell with fewer people is never shown (nobody in it: see zeros)
     round_to            shown counts are rounded to a multiple of this (1: not rounded)
     interval            a hidden cell must remain uncertain by at least this many people (complementary suppression)
     rows_per_parameter  a model needs at least this many people a coefficient
     residual_df         a model needs at least this many people more than coefficients
     leverage            the largest leverage that one person may have in a model at a site (1: the rule is off)
-    zeros               whether a cell with nobody in it is hidden too
+    zeros               whether a cell with nobody in it may be shown: only where policy and permit both say so
     digits              significant digits of a published estimate (0: all of them)
     covariance          whether covariance matrices may be published
     """
@@ -53,6 +53,7 @@ class Thresholds(Node):
             rows_per_parameter=0.0,
             residual_df=0,
             leverage=1.0,
+            zeros=True,
             digits=0,
             covariance=True,
         )
@@ -71,7 +72,7 @@ class Thresholds(Node):
             rows_per_parameter=max(self.rows_per_parameter, other.rows_per_parameter),
             residual_df=max(self.residual_df, other.residual_df),
             leverage=min(self.leverage, other.leverage),
-            zeros=self.zeros or other.zeros,
+            zeros=self.zeros and other.zeros,
             digits=min(digits, default=0),
             covariance=self.covariance and other.covariance,
         )

@@ -42,7 +42,8 @@ class Permit(Node):
     named data sets. `plans` lists the digests of the only plans allowed, and `templates` those of standing studies: plans
     without the day that they are run for, which must be the day of the task (UTC) or one of the `template_days` days before
     it. Neither means any plan within the other clauses. `pooled_threshold` lets this site's small numbers into a masked
-    total that is checked as a whole. `custodians` is how many custodians must sign; the site's policy may ask for more.
+    total that is checked as a whole. `zeros`, and not the threshold of that name, lets cells with nobody in them be shown.
+    `custodians` is how many custodians must sign; the site's policy may ask for more.
     """
 
     kind: Literal["permit"] = "permit"
@@ -64,6 +65,7 @@ class Permit(Node):
     custodians: int = Field(default=1, ge=1, le=10)
     thresholds: Thresholds | None = None
     pooled_threshold: bool = False
+    zeros: bool = False
 
     @field_validator("valid_from", "valid_until")
     @classmethod
@@ -86,9 +88,14 @@ class Permit(Node):
             "Small numbers of this site may count towards a masked total that is checked as a whole."
             if self.pooled_threshold
             else "Every share of this site must pass the site's rules by itself.",
+            "Numbers that rest on nobody may be shown, where the site's policy and the other sites' permits allow it too: "
+            "a number that is hidden is then known to rest on somebody."
+            if self.zeros
+            else "A number that rests on nobody is hidden like one that rests on a few.",
         ]
         if self.thresholds is not None:
-            rules = ", ".join(f"{name} {getattr(self.thresholds, name)}" for name in Thresholds.model_fields)
+            names = [name for name in Thresholds.model_fields if name != "zeros"]
+            rules = ", ".join(f"{name} {getattr(self.thresholds, name)}" for name in names)
             lines.append(f"Beside the site's own rules these hold, the stricter of each pair: {rules}.")
         signatures = "One custodian signs it" if self.custodians == 1 else f"{self.custodians} custodians sign it"
         return "\n".join([*lines, f"{signatures}, or more where the site's policy asks for more."])

@@ -75,6 +75,10 @@ class Review:
                 "Pooled threshold: numbers about fewer people here than your policy's smallest cell may leave, under a "
                 "mask and within a total; the hub learns that total exactly."
             )
+        if permit.zeros:
+            found.append(
+                "Zeros: a count of nobody may be shown. Whoever then sees a count hidden knows that it is of somebody."
+            )
         if permit.thresholds is not None and permit.thresholds.covariance:
             found.append("Covariance matrices may be published, where the site's policy allows it too.")
         return found

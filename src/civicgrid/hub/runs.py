@@ -65,7 +65,8 @@ class Runs:
     ) -> None:
         self.engine, self.key, self.journal = engine, key, journal
         self.reply_seconds, self.connected_seconds = reply_seconds, connected_seconds
-        self.thresholds = Thresholds()
+        # Whether a zero is shown is for the sites' permits to say.
+        self.thresholds = Thresholds(zeros=True)
         self.conversations: dict[str, Conversation] = {}
         self.lines: dict[str, Line] = {}
         self.finished: dict[str, asyncio.Event] = {}

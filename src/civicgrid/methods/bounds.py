@@ -9,11 +9,12 @@ sums over four thousand million people fit, and what a researcher sees is the co
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from civicgrid.disclosure.shapes import FloatArray
+from civicgrid.disclosure.shapes import FloatArray, IntArray
 from civicgrid.query.types import ColumnType
 
 UNDECLARED_REACH = 50
@@ -61,3 +62,18 @@ def smallest_size(column: ColumnType) -> int:
     would tell how large the sum is.
     """
     return max(magnitude(column) - (_NARROWEST_UNDECLARED if column.low is None else _NARROWEST), -900)
+
+
+def smallest_square(column: ColumnType) -> int:
+    """The same for sums of squares."""
+    return 2 * smallest_size(column) - 30
+
+
+def square_sizes(size: FloatArray, people: FloatArray, columns: Sequence[ColumnType]) -> IntArray:
+    """The public sizes of sums of squares of these columns: room for one person who makes the whole typical distance
+    (`size`) of so many, and up to 90 bits below its square.
+    """
+    logs = np.ceil(np.log2(np.where(np.isfinite(size) & (size > 0), size, 1.0)))
+    room = 2 * np.ceil(np.log2(2 * np.maximum(people, 1.0))) + 14 - 66
+    least = [smallest_square(column) for column in columns]
+    return np.asarray(np.clip(2 * logs + np.maximum(room, -30), least, 900), dtype=np.int64)

@@ -38,6 +38,7 @@ class Count(Method):
         return "Count the people."
 
     def site(self, table: Table, ask: Ask) -> Share:
+        ask.only()
         return (Counts("people", np.array(table.rows, dtype=np.int64)),)
 
     def row_sets(self, table: Table) -> tuple[RowSet, ...]:

@@ -94,6 +94,7 @@ class Crosstab(Method):
         return len(down.levels), len(across.levels)
 
     def site(self, table: Table, ask: Ask) -> Share:
+        ask.only()
         shape = self._shape(table.schema)
         counts = np.zeros(shape, dtype=np.int64)
         missing = 0
@@ -104,7 +105,7 @@ class Crosstab(Method):
             counts += np.bincount(place, minlength=counts.size).reshape(shape)
         return (
             Counts("people", counts, self._dimensions(table.schema)),
-            Counts("missing", np.array(missing, dtype=np.int64)),
+            Counts("missing", np.array(missing, dtype=np.int64), left_out=True),
         )
 
     def row_sets(self, table: Table) -> tuple[RowSet, ...]:
@@ -155,10 +156,10 @@ class Crosstab(Method):
                 f"statistics are "
                 "those of rounded counts."
             )
-        counts = {"people_missing": int(missing.values)} if missing.complete else {}
+        left_out = {"people_missing": int(missing.values)} if missing.complete else {}
         if not missing.complete:
             notes.append("Not every site could show how many people it left out for missing values.")
-        return RawOutput(tuple(blocks), {}, counts, tuple(notes))
+        return RawOutput(tuple(blocks), notes=tuple(notes), left_out=left_out)
 
 
 def _association(table: IntArray) -> tuple[FloatArray, list[str]]:

@@ -46,6 +46,7 @@ class Discover(Method):
         return "Say about how many people each site has: a few added or taken away at random, then rounded."
 
     def site(self, table: Table, ask: Ask) -> Share:
+        ask.only()
         return (RoughCount("people", table.rows, table.numbers.tobytes()),)
 
     def row_sets(self, table: Table) -> tuple[RowSet, ...]:

@@ -89,6 +89,11 @@ class Ask:
             raise ValueError("expected finite numbers, text or booleans as values")
         return cls(step, {name: _array(form) for name, form in arrays.items()}, values)
 
+    def only(self, *names: str) -> None:
+        """PlanError where there is more in the Ask than these arrays and values: a site reads what it expects, no more."""
+        if more := sorted({*self.arrays, *self.values} - set(names)):
+            raise PlanError(f"Expected nothing else in the round {self.step!r}; {len(more)} more came. Nothing was sent.")
+
     def digest(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 

@@ -356,8 +356,9 @@ class Site:
     # --- terms and replies -------------------------------------------------------------------------------------------
 
     def _thresholds(self, permit: Permit) -> Thresholds:
-        own = self.trusted.policy().thresholds
-        return own if permit.thresholds is None else own.stricter(permit.thresholds)
+        policy = self.trusted.policy()
+        own = policy.thresholds if permit.thresholds is None else policy.thresholds.stricter(permit.thresholds)
+        return own.model_copy(update={"zeros": policy.zeros and permit.zeros})
 
     def _pooled(self, permit: Permit) -> bool:
         return permit.pooled_threshold and self.trusted.policy().pooled_threshold

@@ -62,12 +62,12 @@ def cells(table: OutputTable) -> list[list[str]]:
 
 
 def trimmed(table: OutputTable) -> OutputTable:
-    """The table without columns for missing values where nobody has any: they stay in the data, not on the page."""
-    names = [column.name.removesuffix(" %") for column in table.columns]
+    """The table without columns for missing values where nobody has any, or all are hidden: they stay in the data."""
+    names, hidden = [column.name.removesuffix(" %") for column in table.columns], set(table.hidden)
     empty = {
         j
         for j, name in enumerate(names)
-        if name == NOBODY and table.rows and all(row[j] == 0 for row in table.rows)
+        if name == NOBODY and table.rows and all(row[j] == 0 or (i, j) in hidden for i, row in enumerate(table.rows))
     }
     if not empty:
         return table

@@ -130,6 +130,7 @@ WIDE = {
                             "No plan here needs these data sets: “gp”."),
     "a column too few": (["--plan", "PLAN", "--column", "records.age"], "Plan 1 would be refused: the columns records.sex"),
     "small numbers": (["--plan", "PLAN", "--pooled-threshold"], "Pooled threshold"),
+    "counts of nobody": (["--plan", "PLAN", "--zeros"], "Zeros: a count of nobody may be shown"),
     "a long time": (["--plan", "PLAN", "--days", "400"], "It is valid for 400 days, more than a year."),
 }  # fmt: skip
 

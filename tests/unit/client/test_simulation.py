@@ -275,7 +275,7 @@ def test_a_single_method_without_an_answer_raises_its_reason() -> None:
 
 def test_in_a_study_the_reason_is_kept_with_the_analysis(grid: Simulation) -> None:
     same = frame(60).assign(one=1.0)
-    grid = cg.simulate({"a": same, "b": same, "c": same})
+    grid = cg.simulate({"a": same, "b": same, "c": same}, zeros=True)
     answer = grid.run(
         cg.study(
             cg.dataset("data"),

@@ -61,6 +61,14 @@ def test_a_policy_below_the_floor_is_not_loaded(policy: Path, line: str, words: 
         Policy.load(policy)
 
 
+def test_zeros_are_not_a_threshold_of_the_policy_file(policy: Path) -> None:
+    policy.write_text("[thresholds]\nzeros = true\n")
+    with pytest.raises(ConfigError, match="zeros at the top of the file and in a permit"):
+        Policy.load(policy)
+    policy.write_text("zeros = false\n[thresholds]\nzeros = false\n")
+    assert not Policy.load(policy).zeros
+
+
 def test_an_open_policy_cannot_be_loaded(policy: Path) -> None:
     fields = {name: getattr(Thresholds.open(), name) for name in Thresholds.model_fields}
     policy.write_text("[thresholds]\n" + "\n".join(f"{k} = {str(v).lower()}" for k, v in fields.items()))
@@ -119,7 +127,7 @@ def test_the_stricter_is_as_strict_as_each(a: Thresholds, b: Thresholds) -> None
         assert both.rows_per_parameter >= one.rows_per_parameter
         assert both.round_to % one.round_to == 0 or both.round_to == COARSEST
         assert not one.digits or 0 < both.digits <= one.digits
-        assert both.zeros >= one.zeros
+        assert both.zeros <= one.zeros
         assert both.covariance <= one.covariance
 
 

@@ -19,6 +19,8 @@ from civicgrid.disclosure.thresholds import Thresholds
 
 SHIPPED = Thresholds()
 OPEN = Thresholds.open()
+ZEROS = Thresholds(zeros=True)
+EXACT = Thresholds(round_to=1)
 
 
 def shown(*blocks: Block, thresholds: Thresholds = SHIPPED, **parts: Any) -> Output:
@@ -114,6 +116,9 @@ def measures(support: list[list[int]], **extra: Any) -> Measures:
 def test_a_measure_on_few_people_is_hidden_and_the_others_have_limited_digits() -> None:
     output = shown(measures([[50, 4], [0, 50]]))
     table = output.tables[0]
+    assert table.hidden == ((0, 2), (1, 1)), "nobody looks like a few"
+    output = shown(measures([[50, 4], [0, 50]]), thresholds=ZEROS)
+    table = output.tables[0]
     assert table.rows[0] == ("r0", 1.23457, None)
     assert table.rows[1][1] is not None
     assert table.hidden == ((0, 2),)
@@ -179,7 +184,8 @@ def test_a_model_that_passes_is_shown_with_limited_digits_and_no_covariance() ->
     ("block", "words"),
     [
         (estimates(rows=19), "2 coefficients need at least 20"),
-        (estimates(cells=(50, 4)), "has fewer than 10 people"),
+        (estimates(cells=(50, 4)), "has nobody or fewer than 10 people"),
+        (estimates(cells=(50, 0)), "has nobody or fewer than 10 people"),
     ],
 )
 def test_a_model_that_breaks_a_rule_is_withheld_with_its_facts(block: Estimates, words: str) -> None:
@@ -200,10 +206,14 @@ def test_facts_cannot_give_back_a_number_of_people() -> None:
     assert output.facts == {"people_used": 100, "df_residual": 98, "dispersion": 1.23, "deviance": 123.0}
 
 
-def test_facts_beside_a_hidden_count_are_hidden() -> None:
-    output = shown(estimates(), counts={"people_used": 100, "people_dropped": 6}, facts={"deviance": 12.3})
-    assert output.facts == {"people_used": 100, "people_dropped": None, "df_residual": None, "deviance": None}
-    assert output.tables[0].rows[0][1] is not None
+def test_nobody_left_out_looks_like_a_few_in_everything_that_is_said_of_a_fit() -> None:
+    said = {
+        shown(estimates(), counts={"people_used": 99}, left_out={"people_dropped": few}, facts={"x": 1.3}).canonical()
+        for few in range(10)
+    }
+    assert len(said) == 1
+    output = shown(estimates(), counts={"people_used": 100}, left_out={"people_dropped": 0}, facts={"deviance": 12.3})
+    assert output.facts == {"people_used": 100, "people_dropped": None, "df_residual": 98, "deviance": 12.3}
 
 
 def test_a_note_goes_with_its_block() -> None:
@@ -216,9 +226,11 @@ def test_a_note_goes_with_its_block() -> None:
 
 
 def test_a_count_among_the_facts_obeys_the_rule_on_counts() -> None:
-    output = shown(counts={"people_dropped": 3, "people_used": 52})
-    assert output.facts == {"people_dropped": None, "people_used": 50}
-    assert output.suppressed[0].startswith("People dropped: hidden")
+    output = shown(counts={"people_with": 3, "people_used": 52}, left_out={"people_dropped": 3, "people_missing": 12})
+    assert output.facts == {"people_with": None, "people_used": 50, "people_dropped": None, "people_missing": 10}
+    (words,) = output.suppressed
+    assert words.startswith("People with: hidden")
+    assert "how many is not shown" in output.notes[0]
 
 
 def test_the_open_thresholds_show_everything_exactly() -> None:
@@ -232,10 +244,58 @@ def test_the_open_thresholds_show_everything_exactly() -> None:
     assert output.suppressed == ()
 
 
-def test_zeros_are_hidden_where_the_policy_says_so() -> None:
-    output = shown(counts([0, 40, 60]), thresholds=Thresholds(zeros=True))
-    assert column(output.tables[0], "people")[0] is None
+def test_a_cell_with_nobody_in_it_looks_like_one_with_a_few() -> None:
+    said = {shown(counts([few, 45 - few, 60]), derived(), thresholds=EXACT).canonical() for few in range(10)}
+    assert len(said) == 1
+    output = shown(counts([0, 40, 60]))
+    assert column(output.tables[0], "people") == [None, None, 60, 100]
     assert "nobody or fewer than 10" in output.suppressed[0]
+
+
+def test_zeros_are_shown_where_policy_and_permits_let_them_be() -> None:
+    output = shown(counts([0, 40, 60]), derived(), thresholds=ZEROS)
+    assert column(output.tables[0], "people") == [0, 40, 60, 100]
+    assert output.suppressed == ()
+    assert "nobody" not in shown(counts([3, 40, 60]), thresholds=ZEROS).suppressed[0]
+
+
+def with_missing(values: Any, hidden: Any = None) -> Counts:
+    array = np.array(values, dtype=np.int64)
+    dimensions = (Dimension("drug", ("a", "b")), Dimension("sex", ("f", "m", "(missing)")))
+    return Counts("people", array, dimensions, None if hidden is None else np.array(hidden), left_out=True)
+
+
+def test_a_few_without_a_value_or_nobody_leave_the_table_of_the_others_as_it_is() -> None:
+    said = {shown(with_missing([[40, 50, few], [60, 30, 25]]), derived()).canonical() for few in range(10)}
+    assert len(said) == 1
+    output = shown(with_missing([[40, 50, 0], [60, 30, 25]]), derived())
+    assert column(output.tables[0], "f") == [40, 60, 100]
+    assert column(output.tables[0], "(missing)") == [None, None, None]
+    assert column(output.tables[0], "total") == [90, 90, 180], "of those with a value"
+    assert output.tables[1].rows[0][1] is not None
+    assert "or nobody, have no value" in output.notes[0] and output.suppressed == ()
+    assert_marked(output.tables[0])
+
+
+def test_many_without_a_value_are_part_of_the_table() -> None:
+    output = shown(with_missing([[40, 50, 10], [60, 30, 25]]))
+    assert column(output.tables[0], "total") == [100, 115, 215]
+    assert output.notes == ()
+    shown_too = shown(with_missing([[40, 50, 0], [60, 30, 25]]), thresholds=ZEROS)
+    assert column(shown_too.tables[0], "(missing)") == [0, 25, 25]
+
+
+def test_a_small_cell_beside_those_without_a_value_is_protected_among_those_with_one() -> None:
+    output = shown(with_missing([[4, 50, 0], [60, 30, 25]]))
+    assert [output.tables[0].rows[0][i] for i in (1, 3, 5)] == [None, None, None]
+    assert "some counts are hidden" in output.suppressed[0]
+
+
+def test_what_one_site_did_not_show_of_those_without_a_value_is_no_more_than_that() -> None:
+    unseen = [[False, False, True], [False, False, False]]
+    output = shown(with_missing([[40, 50, 30], [60, 30, 25]], unseen))
+    assert column(output.tables[0], "total") == [90, 90, 180]
+    assert output.suppressed == ()
 
 
 def test_what_comes_out_is_canonical() -> None:

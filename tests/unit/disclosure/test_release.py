@@ -135,6 +135,41 @@ def test_a_share_that_must_stand_alone_is_withheld_though_masked() -> None:
     assert refused.value.code is Code.DISCLOSURE
 
 
+def test_what_must_stand_alone_is_hidden_and_merged_under_the_mask_as_in_the_open() -> None:
+    def alone(share: Share, sites: int = 2) -> bytes:
+        return release(share, Terms(SHIPPED, True, sites, lambda limbs: limbs))
+
+    def share(few: int, sparse: list[int]) -> Share:
+        held = np.array([sparse], dtype=np.int64)
+        return (
+            Counts("people", whole(few, 23, 61), (dimension(3),)),
+            Histogram("h", held, np.arange(float(held.size - 1)), dimension(1)),
+        )
+
+    one, other = share(4, [3, 20, 0, 30]), share(40, [15, 25, 12, 30])
+    combined = combine([alone(one), alone(other)])
+    people, h = combined["people"], combined["h"]
+    assert people.hidden is not None and people.hidden.tolist() == [True, True, False], "hidden where one site hides it"
+    assert people.values.tolist()[2] == 122, "what is shown is exact"
+    assert h.low is not None and h.high is not None
+    truth = np.concatenate([[0], np.cumsum(np.add([3, 20, 0, 30], [15, 25, 12, 30]))])
+    assert (h.low[0] <= truth).all() and (truth <= h.high[0]).all()
+    assert h.low[0, 1] < h.high[0, 1], "three people lie between two edges of one site"
+    pooled = combine([release(each, Terms(SHIPPED, False, 2, lambda limbs: limbs)) for each in (one, other)])
+    assert pooled["people"].complete and pooled["people"].values.tolist() == [44, 46, 122]
+    assert np.array_equal(pooled["h"].low, pooled["h"].high)  # type: ignore[arg-type]
+
+
+def test_no_part_is_hidden_by_more_sites_than_there_are() -> None:
+    plain: Share = (Counts("people", whole(60, 60), (dimension(2),)),)
+    sent = [msgpack.unpackb(release(plain, Terms(SHIPPED, False, 2, lambda limbs: limbs))) for _ in range(2)]
+    limbs = np.frombuffer(sent[0][3], "<u8").copy()
+    limbs[4] = 7
+    forged = [*sent[0][:3], limbs.tobytes()]
+    with pytest.raises(WireError, match="hidden by more sites than there are"):
+        combine([msgpack.packb(forged), msgpack.packb(sent[1])])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2.0**80])
 def test_what_has_no_place_in_the_fixed_point_is_refused_before_masking(value: float) -> None:
     touched = []
@@ -204,7 +239,7 @@ PIECE = st.tuples(
     st.binary(max_size=32) | st.none() | st.integers(-(2**40), 2**40),
     st.binary(max_size=32),
 ).map(list)
-SHAPED = st.tuples(st.just(1), st.sampled_from(["open", "masked"]), st.lists(PIECE, max_size=2), st.binary(max_size=64))
+SHAPED = st.tuples(st.just(2), st.sampled_from(["open", "masked"]), st.lists(PIECE, max_size=2), st.binary(max_size=64))
 
 
 @settings(max_examples=200, deadline=None)
@@ -218,7 +253,7 @@ def test_what_a_hostile_site_sends_is_added_or_refused_and_nothing_else(released
 
 def test_a_part_of_a_shape_that_is_not_declared_is_not_added() -> None:
     with pytest.raises(WireError, match="not declared"):
-        combine([msgpack.packb([1, "open", [["Rows", "people", [1], bytes(8)]]])])
+        combine([msgpack.packb([2, "open", [["Rows", "people", [1], bytes(8)]]])])
 
 
 def test_a_rough_count_leaves_blurred_by_a_key_and_by_itself_or_not_at_all() -> None:

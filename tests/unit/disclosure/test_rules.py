@@ -14,6 +14,7 @@ from civicgrid.disclosure.rules import (
     UNKNOWN,
     hide,
     hide_with_margins,
+    model_refusal,
     open_counts,
     open_histogram,
     open_model,
@@ -28,6 +29,7 @@ from civicgrid.disclosure.thresholds import Thresholds
 
 SHIPPED = Thresholds()
 OPEN = Thresholds.open()
+ZEROS = Thresholds(zeros=True)
 
 
 def ints(*values: object) -> np.ndarray:
@@ -38,9 +40,9 @@ def dimension(size: int, name: str = "d") -> Dimension:
     return Dimension(name, tuple(f"level {i}" for i in range(size)))
 
 
-def attack(values: np.ndarray, hidden: np.ndarray, target: tuple[int, ...]) -> int:
-    """How far apart the least and the greatest value of one cell are, over all tables of whole numbers that
-    agree with every shown cell and every shown margin.
+def attack(values: np.ndarray, hidden: np.ndarray, target: tuple[int, ...]) -> tuple[int, int]:
+    """The least and the greatest value of one cell over all tables of whole numbers that agree with every shown cell and
+    every shown margin.
     """
     cells = list(np.ndindex(values.shape))
     full = with_margins(values)
@@ -62,20 +64,24 @@ def attack(values: np.ndarray, hidden: np.ndarray, target: tuple[int, ...]) -> i
     for sign in (1.0, -1.0):
         constraints = LinearConstraint(np.array(rows), known, known) if rows else ()
         found = milp(sign * np.array(weight), constraints=constraints, integrality=np.ones(len(cells)))
-        if found.status == 3:
-            return 10**6
-        ends.append(sign * found.fun)
-    return round(ends[1] - ends[0])
+        ends.append(10**6 if found.status == 3 else round(sign * found.fun))
+    return ends[0], ends[1]
+
+
+def spread(ends: tuple[int, int]) -> int:
+    return ends[1] - ends[0]
 
 
 def assert_protected(values: np.ndarray, thresholds: Thresholds) -> np.ndarray:
     hidden = hide_with_margins(values, thresholds)
     full = with_margins(values)
-    few = (full > 0) & (full < thresholds.min_cell)
+    few = (full < thresholds.min_cell) & ((full > 0) | (not thresholds.zeros))
     assert hidden[few].all()
     for target in np.argwhere(few):
         if not hidden.all():
-            assert attack(values, hidden, tuple(target)) >= thresholds.interval
+            ends = attack(values, hidden, tuple(target))
+            assert spread(ends) >= thresholds.interval
+            assert ends[0] == 0 or thresholds.zeros, "somebody is known to be in the cell"
     return hidden
 
 
@@ -85,6 +91,12 @@ def test_an_attacker_who_knows_the_margins_cannot_narrow_a_small_cell(seed: int)
     shape = tuple(rng.integers(2, 5, size=rng.integers(1, 3)))
     values = rng.poisson(rng.gamma(0.7, 25, shape)).astype(np.int64)
     assert_protected(values, SHIPPED)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_nor_where_a_permit_lets_zeros_be_shown(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    assert_protected(rng.poisson(rng.gamma(0.4, 25, (3, 4))).astype(np.int64), ZEROS)
 
 
 def test_three_dimensions_are_protected_too() -> None:
@@ -97,7 +109,8 @@ def test_one_small_cell_takes_the_smallest_neighbour_with_it() -> None:
 
 
 def test_a_table_without_small_cells_is_shown_whole() -> None:
-    assert not hide(ints([10, 20], [0, 30]), SHIPPED).any()
+    assert not hide(ints([10, 20], [15, 30]), SHIPPED).any()
+    assert not hide(ints([10, 20], [0, 30]), ZEROS).any()
 
 
 def test_everything_is_hidden_when_the_total_is_small() -> None:
@@ -116,15 +129,25 @@ def test_no_more_is_hidden_than_the_best_choice_hides_in_a_small_table() -> None
         int(values[mask].sum())
         for bits in itertools.product((False, True), repeat=8)
         if (mask := np.array((True, *bits)).reshape(3, 3)).any()
-        and attack(values, np.pad(mask, ((0, 1), (0, 1))), (0, 0)) >= SHIPPED.interval
+        and spread(attack(values, np.pad(mask, ((0, 1), (0, 1))), (0, 0))) >= SHIPPED.interval
     )
     assert values[hidden[:3, :3]].sum() <= 1.5 * least
 
 
-def test_zeros_are_hidden_where_the_policy_counts_them_as_disclosive() -> None:
-    strict = Thresholds(zeros=True)
-    assert hide(ints(0, 50, 60), strict)[0]
-    assert not hide(ints(0, 50, 60), SHIPPED).any()
+def test_nobody_in_a_cell_looks_like_a_few() -> None:
+    seen = {tuple(hide(ints(few, 50, 60), SHIPPED).tolist()) for few in range(10)}
+    assert seen == {(True, True, False)}
+    assert not hide(ints(0, 50, 60), ZEROS).any()
+    assert hide(ints(1, 50, 60), ZEROS).tolist() == [True, True, False]
+
+
+def test_a_hidden_cell_may_be_empty_for_all_that_the_others_tell() -> None:
+    """With the four corners hidden alone the first would be at least 1, since the last cannot fall below nought."""
+    values = ints([1, 15, 30], [20, 0, 40], [50, 60, 70])
+    corners = np.zeros((4, 4), dtype=bool)
+    corners[:2, :2] = True
+    assert attack(values, corners, (0, 0)) == (1, 16)
+    assert_protected(values, SHIPPED)
 
 
 def test_the_mask_is_the_same_every_time() -> None:
@@ -156,10 +179,29 @@ def test_open_counts_show_rounded_values_and_nothing_of_what_is_hidden() -> None
 
 def test_a_single_number_of_people_is_hidden_below_the_threshold() -> None:
     few, many = np.array(9, dtype=np.int64), np.array(10, dtype=np.int64)
-    assert open_counts(Counts("n", few), SHIPPED)[1]
+    assert open_counts(Counts("n", few), SHIPPED)[1] and open_counts(Counts("n", 0 * few), SHIPPED)[1]
     assert not open_counts(Counts("n", many), SHIPPED)[1]
     assert not stands_alone(Counts("n", few), SHIPPED)
     assert stands_alone(Counts("n", many), SHIPPED)
+
+
+def test_how_many_have_no_value_is_judged_by_itself() -> None:
+    """Hidden beside a table that stands as it is, in all groups or in none; and nobody is no reason to refuse."""
+    groups, levels = dimension(2, "g"), Dimension("x", ("a", "b", "(missing)"))
+
+    def counts(*values: object) -> Counts:
+        return Counts("x", ints(*values), (groups, levels), left_out=True)
+
+    for few in (0, 1, 9):
+        values, hidden = open_counts(counts([40, 60, few], [30, 50, 25]), SHIPPED)
+        assert hidden.tolist() == [[False, False, True]] * 2
+        assert values.tolist() == [[40, 60, 0], [30, 50, 0]]
+        assert stands_alone(counts([40, 60, few], [30, 50, 25]), SHIPPED) == (few == 0)
+        alone = Counts("dropped", np.array(few, dtype=np.int64), left_out=True)
+        assert open_counts(alone, SHIPPED)[1] and stands_alone(alone, SHIPPED) == (few == 0)
+    assert not open_counts(counts([40, 60, 10], [30, 50, 25]), SHIPPED)[1].any()
+    assert not open_counts(counts([40, 60, 0], [30, 50, 25]), ZEROS)[1].any()
+    assert not stands_alone(counts([40, 0, 10], [30, 50, 25]), SHIPPED)
 
 
 def histogram(*rows: list[int]) -> Histogram:
@@ -195,9 +237,21 @@ def test_a_group_too_small_to_show_has_unknown_bounds_and_takes_another_with_it(
     assert low[2].tolist() == high[2].tolist() == [0, 90, 170]
 
 
-def test_an_empty_histogram_has_bounds_of_nought() -> None:
-    low, high = open_histogram(histogram([0, 0]), SHIPPED)
-    assert low.tolist() == high.tolist() == [[0, 0, 0]]
+def test_an_empty_histogram_looks_like_that_of_a_few_people() -> None:
+    for few in ([0, 0], [3, 1]):
+        low, high = open_histogram(histogram(few), SHIPPED)
+        assert (low.tolist(), high.tolist()) == ([[0, 0, 0]], [[0, UNKNOWN, UNKNOWN]])
+
+
+def test_no_boundary_of_a_merged_bin_is_where_one_person_stands() -> None:
+    """Gathered from the left until there are ten, the first bin would end at the tenth person, wherever that one is."""
+    seen = set()
+    for place in range(7, 25):
+        counts = np.zeros(64, dtype=np.int64)
+        counts[[6, place, 40, 50]] += np.array([9, 1, 20, 20])
+        low, high = open_histogram(histogram(counts.tolist()), SHIPPED)
+        seen.add((low.tobytes(), high.tobytes()))
+    assert len(seen) == 1
 
 
 def test_sums_leave_open_only_where_enough_people_stand_behind_each() -> None:
@@ -205,8 +259,10 @@ def test_sums_leave_open_only_where_enough_people_stand_behind_each() -> None:
         values = np.ones((len(support), 2))
         return Sums("s", values, ints(*support), ints(1, 1), dimension(len(support)))
 
-    assert open_sums(sums(10, 0), SHIPPED) is not None
-    assert open_sums(sums(10, 9), SHIPPED) is None
+    assert open_sums(sums(10, 10), SHIPPED) is not None
+    assert open_sums(sums(10, 0), SHIPPED) is None
+    assert open_sums(sums(10, 0), ZEROS) is not None
+    assert open_sums(sums(10, 9), ZEROS) is None
     assert open_sums(sums(10, 9), OPEN) is not None
 
 
@@ -223,6 +279,12 @@ def test_a_model_leaves_open_only_with_enough_rows_and_no_small_cell() -> None:
     assert open_model(model(99, 10, 50), SHIPPED) is None
     assert open_model(model(10, 1, 10), SHIPPED) is None
     assert open_model(model(100, 10, 50, 3), SHIPPED) is None
+
+
+def test_at_one_site_a_model_may_have_cells_of_nobody_but_what_is_published_may_not() -> None:
+    assert stands_alone(model(100, 10, 50, 0), SHIPPED)
+    assert model_refusal(100, 10, ints(50, 0), SHIPPED) == model_refusal(100, 10, ints(50, 1), SHIPPED) is not None
+    assert model_refusal(100, 10, ints(50, 0), ZEROS) is None
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_two_that_are_left_of_four_answer_in_the_open() -> None:
 
 
 def share(*parts: Any, mode: str = "masked") -> bytes:
-    packed: bytes = msgpack.packb([1, mode, *parts])
+    packed: bytes = msgpack.packb([2, mode, *parts])
     return packed
 
 

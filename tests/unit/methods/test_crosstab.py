@@ -85,7 +85,7 @@ def test_missing_values_are_left_out_and_counted() -> None:
     frame.loc[10:29, "bled"] = None
     output = run_frame(Crosstab(rows="grade", columns="bled"), frame, SCHEMA)
     assert blocks(output)[0].values.sum() == len(frame) - 30
-    assert output.counts == {"people_missing": 30}
+    assert output.left_out == {"people_missing": 30}
 
 
 def test_an_empty_cell_leaves_out_what_does_not_exist() -> None:

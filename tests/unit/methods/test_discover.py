@@ -95,7 +95,7 @@ def test_a_site_that_tells_what_is_no_count_is_noticed() -> None:
     import msgpack
 
     for told_ in (-1, 1 << 50, 1.5, "many"):
-        bad = msgpack.packb([1, "rough", [["RoughCount", "people", [], told_, False]]])
+        bad = msgpack.packb([2, "rough", [["RoughCount", "people", [], told_, False]]])
         with pytest.raises(WireError):
             combine([good, bad], ["a", "b"])
     with pytest.raises(WireError):

@@ -30,7 +30,7 @@ def test_every_family_with_every_kind_of_term_equals_the_pooled_fit(family: str)
         "(Intercept)", "age", "sex[male]", "stage[II]", "stage[III]", "stage[IV]", "smoker", "age:sex[male]", "age^2",
     )  # fmt: skip
     assert_equal(output, oracle(family, frame[FAMILIES[family]], design))
-    assert output.counts == {"people_used": N, "people_dropped": 0}
+    assert (output.counts, output.left_out) == ({"people_used": N}, {"people_dropped": 0})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -135,7 +135,7 @@ def test_missing_values_drop_the_person_and_are_counted() -> None:
     fit = oracle("binomial", whole.died, design)
     np.testing.assert_allclose(estimates(output).values[1:6, 0], fit.params[1:6], rtol=1e-9)
     assert output.counts["people_used"] == len(whole)
-    assert output.counts["people_dropped"] == N - len(whole)
+    assert output.left_out["people_dropped"] == N - len(whole)
 
 
 def test_lung_by_institution_equals_the_pooled_fit() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from civicgrid.disclosure.publish import publish
 from civicgrid.disclosure.shapes import ModelSums
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import FitError, PlanError
 from civicgrid.methods.glm import GLM, poly
 from civicgrid.methods.glm.site import Place
@@ -158,7 +159,7 @@ def test_a_number_beyond_reach_is_missing_and_no_site_refuses_over_it(family: st
     method = GLM(outcome=outcome, predictors=["age", "income"], family=family, offset="log_years", weights="weight")
     whole = frame.drop(17) if part in ("income", "weight", "log_years", outcome) else frame
     output = run_frame(method, frame, schema, adder=masked)
-    assert output.counts["people_dropped"] == N - len(whole)
+    assert output.left_out["people_dropped"] == N - len(whole)
     plain = estimates(run_frame(method, whole, schema)).values
     np.testing.assert_allclose(estimates(output).values, plain, rtol=1e-7, atol=1e-300)
 
@@ -194,3 +195,55 @@ def test_a_spread_too_small_for_the_sums_is_explained() -> None:
     frame["cost"] *= 1e-30
     words = refusal(GLM(outcome="cost", predictors=["age"], family="gaussian"), frame)
     assert "too small for its unit" in words and "Multiply" in words
+
+
+def test_a_level_of_nobody_is_withheld_like_one_of_a_few() -> None:
+    said = set()
+    for few in (0, 1, 9):
+        frame = simulated(seed=81)
+        frame["smoker"] = np.arange(len(frame)) < few
+        for outcome, predictor in (("cost", "smoker"), ("smoker", "age")):
+            family: Any = "gaussian" if outcome == "cost" else "binomial"
+            method = GLM(outcome=outcome, predictors=[predictor], family=family)
+            output = publish(run_frame(method, frame, SCHEMA, adder=masked, thresholds=SHIPPED), SHIPPED, "glm", 1)
+            assert all(value is None for row in output.tables[0].rows for value in row[1:])
+            said.add((outcome, output.canonical()))
+    assert len(said) == 2
+
+
+def test_where_zeros_may_be_shown_the_reason_is() -> None:
+    frame = simulated(seed=82)
+    frame["smoker"] = False
+    zeros = Thresholds(zeros=True)
+    with pytest.raises(FitError, match="Nobody who can be used has smoker = yes"):
+        run_frame(GLM(outcome="cost", predictors=["smoker"], family="gaussian"), frame, SCHEMA, thresholds=zeros)
+
+
+def test_a_spread_tells_no_more_whatever_centre_a_hub_names() -> None:
+    """Third differences of a polynomial of degree two are nought; sums of distances would bend at each value."""
+    table = table_of(simulated(60), SCHEMA)
+    method = GLM(outcome="cost", family="gaussian")
+
+    def spread(centre: float) -> float:
+        ask = Ask("spread", {"centre": np.array([centre]), "sizes": np.array([8])})
+        return float(method.site(table, ask)[0].values[0, 0])
+
+    told = np.array([spread(centre) for centre in np.linspace(0, 10, 30)])
+    np.testing.assert_allclose(np.diff(told, 3), 0.0, atol=1e-9 * np.abs(told).max())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask("survey", {"edges 0": np.zeros(1)}),
+        Ask("spread", {"centre": np.full(1, 1e30), "sizes": np.array([8])}),
+        Ask("spread", {"centre": np.zeros(1), "sizes": np.array([-700])}),
+        Ask("spread", {"centre": np.zeros(1), "sizes": np.array([8]), "more": np.zeros(1)}),
+        Ask("pass", {"beta": np.zeros(1), "centre": np.full(1, 1e30), "size": np.array([8])}),
+        Ask("pass", {"beta": np.zeros(1), "centre": np.zeros(1), "size": np.array([8]), "means": np.full(1, 1e30)}),
+        Ask("pass", {"beta": np.zeros(1), "centre": np.zeros(1), "size": np.array([8])}, {"rows": 1}),
+    ],
+)
+def test_a_site_answers_no_ask_with_numbers_beyond_what_the_plan_allows(ask: Ask) -> None:
+    with pytest.raises(PlanError, match="Nothing was sent"):
+        GLM(outcome="cost", family="gaussian").site(table_of(simulated(60), SCHEMA), ask)

@@ -130,7 +130,7 @@ def test_an_impossible_value_of_a_few_is_left_out_and_counted_with_the_missing(c
     rest = frame[10:]
     design = np.column_stack([np.ones(len(rest)), rest.age])
     assert_equal(output, oracle("poisson", rest.visits, design, weights=rest.weight))
-    assert output.counts["people_dropped"] == 10
+    assert output.left_out["people_dropped"] == 10
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "nobody", "impossible", "constant", "separated", "no outcome", "collinear"])

@@ -9,9 +9,10 @@ import pytest
 
 import civicgrid as cg
 from civicgrid.disclosure.codes import Code
+from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.governance.permit import Person
 from civicgrid.wire import Shared
-from unit.node.sites import NOON, code
+from unit.node.sites import NOON, World, code
 from unit.node.trial import SITES, Why, count, of_the_dead, world
 
 OUTSIDE: dict[str, tuple[dict[str, Any], str]] = {
@@ -75,3 +76,30 @@ def test_a_permit_that_ends_between_two_rounds_stops_the_next(how: str, why: Why
         at.moment = NOON + dt.timedelta(days=1)
     assert code(at.tell("york", at.round(enrolled, ask, 1))[0]) is Code.NOT_PERMITTED
     assert ("no permit" if how == "revoked" else "not valid at this time") in why()
+
+
+def crossed(at: World) -> Any:
+    """A table with an empty cell: nobody is both male and under age."""
+    trial = cg.dataset("trial", at.sites["york"].data.holdings()[0].dictionary)
+    people = cg.cohort(trial.age >= 20, old=trial.age >= 20, sex=trial.sex)
+    result = at.run(at.plan(cg.Crosstab(people, rows="sex", columns="old")), published=Thresholds(zeros=True))
+    output = result.analyses[0].output
+    assert output is not None
+    return output.tables[0].rows[0][1]
+
+
+def test_a_cell_with_nobody_in_it_is_shown_where_policy_and_permit_of_every_site_allow_it() -> None:
+    def asked(**changes: Any) -> Any:
+        at = world()
+        for site in SITES:
+            at.trust[site].own_permits = [at.permit(site, pooled_threshold=True, zeros=True)]
+        if "policy" in changes:
+            at.trust["york"].own_policy = cg.Policy(zeros=False)
+        if "permit" in changes:
+            at.trust["york"].own_permits = [at.permit("york", pooled_threshold=True, **changes["permit"])]
+        return crossed(at)
+
+    assert asked() == 0
+    assert asked(policy=False) is None
+    assert asked(permit={}) is None
+    assert asked(permit={"thresholds": Thresholds(zeros=True)}) is None, "the clause is the permit's, not a threshold"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -11,7 +11,7 @@ from civicgrid.disclosure.shapes import Dimension, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.describe.layout import ALL, MISSING, Layout
-from civicgrid.methods.describe.site import refine, row_sets, survey
+from civicgrid.methods.describe.site import row_sets, squares, survey
 from civicgrid.methods.describe.summary import summarise
 from civicgrid.methods.describe.tables import tables
 from civicgrid.methods.method import OPEN, Ask, Coordination, Method
@@ -33,9 +33,10 @@ class Describe(Method):
     standardised difference (Austin 2009; for categories of more than two levels Yang and Dalton 2012).
 
     The standard deviation takes two rounds: sums of squares are about the mean of the first, so large
-    values with a small spread lose no digits. Quartiles come from counts below public edges (see
-    `quantiles`) that hold at least the smallest number of people of a cell, and say how far off they can be at most;
-    declare a range in the data dictionary for closer ones. There are no minima and no maxima: each is one person's value.
+    values with a small spread lose no digits. Quartiles come from counts between public edges that follow from the
+    declared range alone, taken together until as many people lie between two as a cell must hold; beside each stands how
+    far off it can be at most. With many people that is 1/2048 of the declared range, nothing for a whole number with a
+    range below 1024, and without a range 1/64 of the value. There are no minima and no maxima: each is one person's value.
 
     People without a group are left out, and counted. Dates are not described: make a number of them, such
     as an age.
@@ -43,6 +44,8 @@ class Describe(Method):
     >>> Describe(columns=["age", "sex"], by="drug").columns()
     ('age', 'sex', 'drug')
     """
+
+    version: ClassVar[int] = 2
 
     kind: Literal["describe"] = "describe"
     # The contract's own columns() has the name, so the parameter is `variables` inside and `columns` to
@@ -100,9 +103,9 @@ class Describe(Method):
         layout = self._layout(table.schema)
         if ask.step == "survey":
             return survey(layout, table, ask)
-        if ask.step == "refine":
-            return refine(layout, table, ask)
-        raise PlanError(f"A description has the rounds survey and refine; {ask.step!r} came. Update the node.")
+        if ask.step == "squares":
+            return squares(layout, table, ask)
+        raise PlanError(f"A description has the rounds survey and squares; {ask.step!r} came. Update the node.")
 
     def row_sets(self, table: Table) -> tuple[RowSet, ...]:
         return row_sets(self._layout(table.schema), table)

@@ -1,13 +1,21 @@
 """Quantiles from counts below public edges, each with the largest amount by which it can be off.
 
-No value of a person leaves a site, only how many people lie below each edge. The first edges are public: an
-even grid over the declared range and, beyond it or without one, eight to the octave from 2^-30 to 2^50 on
-both sides of nought. Further edges divide the bins in which the quantiles lie, as long as a part still
-holds ten people on average. The edges of a whole number lie between the whole numbers, so that its
-quantiles can come out exact.
+No value of a person leaves a site, only how many people lie below each edge. The edges are a grid that every site works out
+by itself from the column's kind and declared range (`grid`): no Ask carries edges, and there is one grid a column, so that
+nobody can move an edge about between two people.
+
+- Within a declared range the edges are the multiples of a power of two, 1024 to 2048 bins in all. Of a whole number with a
+  narrower range, one edge lies between each two numbers, and its quantiles come out exact.
+- Without one they are the same for every column: 32 to the octave from 2^-7 to 2^24 on both sides of nought.
+- Beyond either, coarser octaves up to 2^50.
+
+Multiples of powers of two, so that two plans which declare different ranges of one column have no edges but those of
+the finer one.
 
 A published quantile lies in a bin that holds as many people as a cell must: in a closer one it could be one person's
-value. So neighbouring bins are taken together, and the bound beside the quantile says so.
+value. So neighbouring bins are taken together, and the bound beside the quantile says so. Where no bins need be, that is
+with many people, it is half of a bin: within the declared range at most 1/2048 of the range, without one at most 1/64 of
+the value (from 2^-7 to 2^24), and for whole numbers below 32, or with a range below 1024, nothing.
 
 The quantile is that of R's type 7 and NumPy's default: between the order statistics around (n - 1) q. Source:
 R.J. Hyndman and Y. Fan (1996), Sample quantiles in statistical packages, The American Statistician
@@ -21,49 +29,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from civicgrid.disclosure.rules import UNKNOWN
 from civicgrid.disclosure.shapes import FloatArray, IntArray
 from civicgrid.query.types import ColumnType
 
-MAX_EDGES = 4096
-BINS = 128
-MOST_WHOLE = 256
-PEOPLE_PER_BIN = 10
-PARTS = 64
-CLOSE_ENOUGH = 1e-4
-"""A bound below this part of the range between the quartiles is not refined further."""
+FEWEST_BINS = 1024
+"""Within a declared range, and less than twice as many."""
 
-FARTHEST = 2.0**50
-"""Beyond the first and last of the first edges."""
-
-FINEST = 2.0**-20
-"""How close two edges may lie, as a part of the declared range."""
-
-_OCTAVES = np.ldexp(1.0 + np.arange(8) / 8, np.arange(-30, 50)[:, None]).ravel()
+_NARROWEST = -900
 
 
-def first_edges(column: ColumnType) -> FloatArray:
-    """The public edges that a column starts with, by its kind and declared range alone."""
-    beyond = np.concatenate([-_OCTAVES[::-1], [0.0], _OCTAVES])
+def _octaves(steps: int, first: int, last: int) -> FloatArray:
+    """Edges from 2^first to 2^last, so many to the octave."""
+    return np.ldexp(1.0 + np.arange(steps) / steps, np.arange(first, last)[:, None]).ravel()
+
+
+_BEYOND = _octaves(4, -30, 50)
+_UNDECLARED = np.concatenate([_octaves(2, -30, -7), _octaves(32, -7, 24), _octaves(4, 24, 50)])
+
+
+def grid(column: ColumnType) -> FloatArray:
+    """The public edges of a column, from its kind and declared range alone."""
     if column.low is None or column.high is None:
-        return _between(beyond, column)
-    steps = BINS
-    if column.kind == "int" and column.high - column.low < MOST_WHOLE:
-        steps = math.ceil(column.high - column.low) + 1
-        inside = np.floor(column.low) - 0.5 + np.arange(steps + 1)
-    else:
-        inside = np.linspace(column.low, column.high, steps + 1)
-    outside = beyond[(beyond < inside[0]) | (beyond > inside[-1])]
-    return _between(np.concatenate([outside, inside]), column)
-
-
-def closest(column: ColumnType) -> float:
-    """How close two edges within the declared range may lie: closer ones close in on a person, and a site refuses."""
-    return 0.0 if column.low is None or column.high is None else (column.high - column.low) * FINEST
+        return _between(np.concatenate([-_UNDECLARED[::-1], [0.0], _UNDECLARED]), column)
+    half = max(column.high / 2 - column.low / 2, math.ldexp(1.0, _NARROWEST))
+    step = math.ldexp(1.0, math.floor(math.log2(half)) + 1 - int(math.log2(FEWEST_BINS)))
+    if column.kind == "int":
+        step = max(step, 1.0)
+    inside = np.arange(math.floor(column.low / step), math.ceil(column.high / step) + 1) * step
+    if column.kind == "int":
+        inside = np.append(inside[0] - step, inside)
+    beyond = np.concatenate([-_BEYOND[::-1], [0.0], _BEYOND])
+    return _between(np.concatenate([beyond[(beyond < inside[0]) | (beyond > inside[-1])], inside]), column)
 
 
 def _between(edges: FloatArray, column: ColumnType) -> FloatArray:
     """In order, each once; for whole numbers, half-way between two of them."""
     return np.unique(np.floor(edges) + 0.5 if column.kind == "int" else edges)
+
+
+def rarer(bins: IntArray) -> IntArray:
+    """By row, how many people are in the rarer of two occupied bins: of a yes/no column coded as a number the mean gives
+    them away. Nobody, where one bin holds all: a column that is yes for nobody looks so. With three and more, everybody.
+    """
+    occupied = (bins > 0).sum(axis=1)
+    least = np.where(bins > 0, bins, UNKNOWN).min(axis=1)
+    return np.asarray(np.where(occupied > 2, UNKNOWN, np.where(occupied == 2, least, 0)), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -89,15 +100,6 @@ class Below:
     edges: FloatArray
     low: IntArray
     high: IntArray
-
-    def joined(self, other: Below) -> Below:
-        """What both say together."""
-        edges, place = np.unique(np.concatenate([self.edges, other.edges]), return_inverse=True)
-        low = np.zeros(len(edges), dtype=np.int64)
-        high = np.full(len(edges), np.iinfo(np.int64).max)
-        np.maximum.at(low, place, np.concatenate([self.low, other.low]))
-        np.minimum.at(high, place, np.concatenate([self.high, other.high]))
-        return Below(edges, low, high)
 
     def quantile(self, share: float, whole: bool, unknown: int, together: int = 0) -> Quantile:
         """The quantile of this share of people, from bins that hold `together` people or more; not available where the
@@ -150,21 +152,3 @@ class Below:
             size *= 2
             first, last = start // size * size, min(-(-end // size) * size, most)
         return first, last
-
-
-def further_edges(found: list[Quantile], column: ColumnType) -> FloatArray:
-    """Edges that divide the bins of these quantiles (of several groups, say); none where that would not
-    help.
-    """
-    values = [quantile.value for quantile in found if math.isfinite(quantile.value)]
-    close = CLOSE_ENOUGH * (max(values) - min(values)) / 2 if values else 0.0
-    bins = {bin for quantile in found for bin in quantile.bins if quantile.bound > close}
-    edges = []
-    most = max(2, min(PARTS, MAX_EDGES // max(len(bins), 1) - 1))
-    for low, high, people in sorted(bins):
-        parts = min(people // PEOPLE_PER_BIN, most)
-        if (least := closest(column)) > 0.0:
-            parts = min(parts, int((high - low) / least))
-        if parts >= 2 and high > low:
-            edges.append(np.linspace(low, high, parts + 1))
-    return _between(np.concatenate(edges), column)[:MAX_EDGES] if edges else np.zeros(0)

@@ -10,28 +10,26 @@ import numpy as np
 from civicgrid.disclosure.row_sets import RowSet
 from civicgrid.disclosure.shapes import Counts, FloatArray, Histogram, IntArray, Part, Share, Sums
 from civicgrid.errors import PlanError
-from civicgrid.methods.bounds import all_within, middle, reach, smallest_size, within
+from civicgrid.methods.bounds import all_within, smallest_square, within
 from civicgrid.methods.describe.layout import Layout, counts_name, histogram_name
-from civicgrid.methods.describe.quantiles import FARTHEST, MAX_EDGES, closest
+from civicgrid.methods.describe.quantiles import grid, rarer
 from civicgrid.methods.method import Array, Ask, blocks
 from civicgrid.methods.row_sets import bitmap, cells
 from civicgrid.query.table import Table
-from civicgrid.query.types import ColumnType
 
 SUMS = 3
 """What the survey adds up for each number: people, distances from the middle of its range, and their
 sizes.
 """
 
-_MOST_EDGES = 2 * MAX_EDGES
-
 
 def survey(layout: Layout, table: Table, ask: Ask) -> Share:
     """Round one: people by level, sums about the middle of each range, counts between the public edges."""
+    ask.only()
     groups, numbers = len(layout.groups.levels), layout.numbers
     counts = {name: np.zeros((groups, len(layout.levels(name))), dtype=np.int64) for name in layout.variables}
     sums = np.zeros((groups, SUMS * len(numbers)))
-    histograms = _Histograms(layout, ask)
+    histograms = _Histograms(layout)
     middles, ungrouped = layout.middles(), 0
     for arrays, group, dropped in _by_group(layout, table):
         ungrouped += dropped
@@ -46,48 +44,49 @@ def survey(layout: Layout, table: Table, ask: Ask) -> Share:
                 sums[:, SUMS * index + offset] += np.bincount(held, amount, minlength=groups)
             histograms.count(name, values, held)
     parts: list[Part] = [
-        Counts(counts_name(name), layout.shaped(counts[name]), layout.dimensions(name)) for name in layout.variables
+        Counts(counts_name(name), layout.shaped(counts[name]), layout.dimensions(name), left_out=True)
+        for name in layout.variables
     ]
     if layout.by is not None:
-        parts.append(Counts("no group", np.array(ungrouped, dtype=np.int64)))
+        parts.append(Counts("no group", np.array(ungrouped, dtype=np.int64), left_out=True))
     if numbers:
         exponents = np.array([e for size in layout.magnitudes() for e in (0, size, size)], dtype=np.int64)
-        support = np.repeat(_people(layout, counts), SUMS, axis=1)
-        parts.append(Sums("sums", sums, support, exponents, layout.groups))
+        support = _support(layout, table, histograms)
+        parts.append(Sums("sums", sums, np.repeat(support, SUMS, axis=1), exponents, layout.groups))
     return (*parts, *histograms.parts())
 
 
-def refine(layout: Layout, table: Table, ask: Ask) -> Share:
-    """Each further round: distances from the pooled means of each group and their squares where asked,
-    counts between closer edges.
+def squares(layout: Layout, table: Table, ask: Ask) -> Share:
+    """Round two: distances from the pooled means of each group, and their squares.
+
+    Both are polynomials in the means, so that whatever means an Ask names, they tell no more than the sums, the number of
+    people and the sum of squares.
     """
     groups, numbers = len(layout.groups.levels), layout.numbers
-    means = ask.arrays.get("means")
-    squares = np.zeros((groups, 2 * len(numbers)))
-    people = np.zeros((groups, len(numbers)), dtype=np.int64)
-    histograms = _Histograms(layout, ask)
-    if means is not None and means.shape != (groups, len(numbers)):
+    ask.only("means", "sizes")
+    means, sizes = ask.arrays.get("means"), np.asarray(ask.arrays.get("sizes"))
+    if means is None or means.shape != (groups, len(numbers)):
         raise PlanError("Expected a mean for each group and number; they did not come so.")
+    if sizes.shape != (len(numbers),):
+        raise PlanError("Expected a size for each number; they did not come so.")
+    least = np.array([smallest_square(layout.schema[name]) for name in numbers])
+    if (sizes < least).any() or (np.abs(sizes) > 900).any():
+        raise PlanError("Expected sizes that the declared ranges allow; others came. Nothing was added up.")
+    if not all(within(means[:, index], layout.schema[name]).all() for index, name in enumerate(numbers)):
+        raise PlanError("Expected means where the numbers can lie; others came. Nothing was added up.")
+    sums = np.zeros((groups, 2 * len(numbers)))
+    histograms = None if _key(layout) in table.measured else _Histograms(layout)
     for arrays, group, _ in _by_group(layout, table):
         for index, name in enumerate(numbers):
             values, held = _known(arrays[name], group)
-            histograms.count(name, values, held)
-            if means is not None:
-                away = values - means[held, index]
-                squares[:, 2 * index] += np.bincount(held, away, minlength=groups)
-                squares[:, 2 * index + 1] += np.bincount(held, away * away, minlength=groups)
-                people[:, index] += np.bincount(held, minlength=groups)
-    parts: list[Part] = []
-    if means is not None:
-        sizes = np.asarray(ask.arrays.get("sizes"))
-        if sizes.shape != (len(numbers),):
-            raise PlanError("Expected a size for each number; they did not come so.")
-        least = np.array([2 * smallest_size(layout.schema[name]) - 30 for name in numbers])
-        if (sizes < least).any() or (np.abs(sizes) > 900).any():
-            raise PlanError("Expected sizes that the declared ranges allow; others came. Nothing was added up.")
-        exponents = np.stack([sizes // 2, sizes], axis=1).reshape(-1).astype(np.int64)
-        parts.append(Sums("squares", squares, np.repeat(people, 2, axis=1), exponents, layout.groups))
-    return (*parts, *histograms.parts())
+            if histograms is not None:
+                histograms.count(name, values, held)
+            away = values - means[held, index]
+            sums[:, 2 * index] += np.bincount(held, away, minlength=groups)
+            sums[:, 2 * index + 1] += np.bincount(held, away * away, minlength=groups)
+    support = _support(layout, table, histograms)
+    exponents = np.stack([sizes // 2, sizes], axis=1).reshape(-1).astype(np.int64)
+    return (Sums("squares", sums, np.repeat(support, 2, axis=1), exponents, layout.groups),)
 
 
 def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
@@ -178,47 +177,36 @@ def _known(array: Array, group: Array) -> tuple[FloatArray, Array]:
     return (array, group) if known.all() else (array[known], group[known])
 
 
-def _people(layout: Layout, counts: Mapping[str, IntArray]) -> IntArray:
-    """How many people of each group have a value of each number."""
-    return np.stack([counts[name][:, 0] for name in layout.numbers], axis=1)
+def _support(layout: Layout, table: Table, histograms: _Histograms | None) -> IntArray:
+    """How many people of each group the sums of each number rest on, kept with the table for the next round."""
+    known = table.measured.get(_key(layout))
+    if isinstance(known, np.ndarray):
+        return known
+    assert histograms is not None
+    bins = [histograms.counts[name] for name in layout.numbers]
+    support = np.stack([np.minimum(counts.sum(axis=1), rarer(counts)) for counts in bins], axis=1)
+    table.measured[_key(layout)] = support
+    return support
 
 
-def _allowed(edges: FloatArray, column: ColumnType) -> bool:
-    """Whether edges lie where numbers can, and within the declared range far enough apart."""
-    farthest = max(2.0 * (reach(column) + abs(middle(column))), FARTHEST)
-    if (np.abs(edges) > farthest).any():
-        return False
-    if column.low is None or column.high is None:
-        return True
-    inside = edges[(edges >= column.low) & (edges <= column.high)]
-    # Half as close, since the edges of a grid are rounded.
-    return not bool((np.diff(inside) < closest(column) / 2).any())
+def _key(layout: Layout) -> bytes:
+    return repr(("support", layout.numbers, layout.by)).encode()
 
 
 class _Histograms:
-    """Counts between the edges that an Ask brings, for the numbers it brings edges of."""
+    """Counts between the public edges of each number."""
 
-    def __init__(self, layout: Layout, ask: Ask) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.edges: dict[str, FloatArray] = {}
-        for index, name in enumerate(layout.numbers):
-            edges = ask.arrays.get(f"edges {index}")
-            if edges is None:
-                continue
-            if edges.ndim != 1 or not 0 < len(edges) <= _MOST_EDGES or not (np.diff(edges) > 0).all():
-                raise PlanError(f"Expected from 1 to {_MOST_EDGES:,} edges in rising order; they did not come so.")
-            if not _allowed(edges, layout.schema[name]):
-                raise PlanError("Expected edges as far apart as the declared range allows; others came. Nothing was sent.")
-            self.edges[name] = np.asarray(edges, dtype=np.float64)
+        self.edges = {name: grid(layout.schema[name]) for name in layout.numbers}
         groups = len(layout.groups.levels)
         self.counts = {name: np.zeros((groups, len(edges) + 1), dtype=np.int64) for name, edges in self.edges.items()}
 
     def count(self, name: str, values: FloatArray, group: Array) -> None:
         """Add one block."""
-        if name in self.edges:
-            counts = self.counts[name]
-            place = group * counts.shape[1] + np.searchsorted(self.edges[name], values, side="right")
-            counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
+        counts = self.counts[name]
+        place = group * counts.shape[1] + np.searchsorted(self.edges[name], values, side="right")
+        counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
 
     def parts(self) -> list[Histogram]:
         """As parts of a share."""

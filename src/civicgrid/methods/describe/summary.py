@@ -11,13 +11,13 @@ import numpy as np
 
 from civicgrid.disclosure.rules import UNKNOWN
 from civicgrid.disclosure.shapes import Combined, FloatArray, IntArray, Received
+from civicgrid.methods.bounds import square_sizes
 from civicgrid.methods.describe.layout import ALL, Layout, counts_name, histogram_name
-from civicgrid.methods.describe.quantiles import Below, Quantile, first_edges, further_edges
+from civicgrid.methods.describe.quantiles import Below, Quantile, grid, rarer
 from civicgrid.methods.describe.site import SUMS
 from civicgrid.methods.method import Ask
 
 SHARES = (0.25, 0.5, 0.75)
-REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Summary:
     variable.
 
     `support` is how many people a statistic rests on: those with a value, but where the values lie in two places, as
-    a yes/no column coded as a number does, those in the rarer one, since the mean gives their number away.
+    a yes/no column coded as a number does, those in the rarer one, since the mean gives their number away; where they lie
+    in one, nobody.
     """
 
     groups: tuple[str, ...]
@@ -40,12 +41,10 @@ class Summary:
 
 
 def summarise(layout: Layout, together: int = 0) -> Generator[Ask, Combined, Summary]:
-    """The survey, then sums of squares about its means together with closer edges, then closer edges while
-    they help. A quantile is given between edges that hold `together` people.
+    """The survey, then sums of squares about its means. A quantile is given between edges that hold `together` people.
     """
     numbers = layout.numbers
-    edges = {name: first_edges(layout.schema[name]) for name in numbers}
-    received = yield Ask("survey", _edge_arrays(layout, edges))
+    received = yield Ask("survey")
     counts = {name: received[counts_name(name)] for name in layout.variables}
     groups = layout.groups.levels if layout.by is None else (*layout.groups.levels, ALL)
     ungrouped = received.get("no group")
@@ -61,25 +60,12 @@ def summarise(layout: Layout, together: int = 0) -> Generator[Ask, Combined, Sum
         # squares.
         mean = away / people
         size = sums[:, :, 2].sum(axis=0) / people.sum(axis=0)
-    below = {name: _below(received[histogram_name(name)], edges[name]) for name in numbers}
-    rarer = np.stack([_rarer(received[histogram_name(name)]) for name in numbers], axis=1)
-    known = np.nan_to_num(mean) + layout.middles()
-    arrays = {"means": known, "sizes": _sizes(size, people.sum(axis=0))}
-    about = np.zeros((*people.shape, 2))
-    for _ in range(REFINEMENTS):
-        edges = {
-            name: further_edges([q for each in below[name] for q in _quantiles(layout, name, each)], layout.schema[name])
-            for name in numbers
-        }
-        edges = {name: closer for name, closer in edges.items() if len(closer)}
-        if not edges and not arrays:
-            break
-        received = yield Ask("refine", {**arrays, **_edge_arrays(layout, edges)})
-        if arrays:
-            about, arrays = np.asarray(received["squares"].values, dtype=np.float64).reshape(about.shape), {}
-        for name, closer in edges.items():
-            further = _below(received[histogram_name(name)], closer)
-            below[name] = [old.joined(new) for old, new in zip(below[name], further, strict=True)]
+    below = {name: _below(received[histogram_name(name)], grid(layout.schema[name])) for name in numbers}
+    carrying = np.stack([_rarer(received[histogram_name(name)]) for name in numbers], axis=1)
+    known, columns = np.nan_to_num(mean) + layout.middles(), [layout.schema[name] for name in numbers]
+    arrays = {"means": known, "sizes": square_sizes(size, people.sum(axis=0), columns)}
+    squared = (yield Ask("squares", arrays))["squares"]
+    about = np.asarray(squared.values, dtype=np.float64).reshape(*people.shape, 2)
     mean = mean + np.nan_to_num(about[:, :, 0] / np.maximum(people, 1.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         # The rounding of the means that the distances are from, taken out again (Chan, Golub and LeVeque
@@ -99,34 +85,19 @@ def summarise(layout: Layout, together: int = 0) -> Generator[Ask, Combined, Sum
         for group in range(len(groups))
     }
     whole = people.round().astype(np.int64)
-    support = np.minimum(whole, rarer)
+    support = np.minimum(whole, carrying)
     return Summary(groups, whole, support, whole_mean, sd, quantiles, counts, ungrouped)
 
 
-def _edge_arrays(layout: Layout, edges: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    return {f"edges {index}": edges[name] for index, name in enumerate(layout.numbers) if name in edges}
-
-
 def _rarer(histogram: Received) -> IntArray:
-    """By group, and all together where there are several: how many people are in the rarer of two occupied bins.
-
-    With one bin, or three and more, everybody; so too where a site merged bins, having judged them itself.
+    """By group, and all together where there are several: `rarer` of the bins; everybody where a site merged them, having
+    judged them itself.
     """
     bins = np.asarray(histogram.values, dtype=np.int64)
     rows = bins if len(bins) == 1 else np.vstack([bins, bins.sum(axis=0)])
-    exact = histogram.low is None or np.array_equal(histogram.low, np.asarray(histogram.high))
-    two = exact & ((rows > 0).sum(axis=1) == 2)
-    rarer = np.where(rows > 0, rows, UNKNOWN).min(axis=1)
-    return np.asarray(np.where(two, rarer, UNKNOWN), dtype=np.int64)
-
-
-def _sizes(size: FloatArray, people: FloatArray) -> IntArray:
-    """The public sizes of the sums of squares: room for one person who makes the whole typical distance from the middle
-    of the range, and up to 90 bits below its square.
-    """
-    logs = np.ceil(np.log2(np.where(np.isfinite(size) & (size > 0), size, 1.0)))
-    room = 2 * np.ceil(np.log2(2 * np.maximum(people, 1.0))) + 14 - 66
-    return np.asarray(np.clip(2 * logs + np.maximum(room, -30), -900, 900), dtype=np.int64)
+    if histogram.low is not None and not np.array_equal(histogram.low, np.asarray(histogram.high)):
+        return np.full(len(rows), UNKNOWN)
+    return rarer(rows)
 
 
 def _below(received: Received, edges: FloatArray) -> list[Below]:

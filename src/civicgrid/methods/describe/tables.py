@@ -29,8 +29,8 @@ def tables(layout: Layout, summary: Summary) -> RawOutput:
     for name in layout.variables:
         received = summary.counts[name]
         values = np.asarray(received.values, dtype=np.int64)
-        blocks.append(Counts(name, values, layout.dimensions(name), received.hidden))
-    counts: dict[str, int] = {}
+        blocks.append(Counts(name, values, layout.dimensions(name), received.hidden, left_out=True))
+    left_out: dict[str, int] = {}
     if layout.by is not None:
         reference = layout.groups.levels[0]
         notes.append(
@@ -42,10 +42,10 @@ def tables(layout: Layout, summary: Summary) -> RawOutput:
         if layout.categories and len(layout.groups.levels) > 1:
             blocks.append(_category_differences(layout, summary))
         if summary.ungrouped is not None and summary.ungrouped.complete:
-            counts["people_without_group"] = int(summary.ungrouped.values)
+            left_out["people_without_group"] = int(summary.ungrouped.values)
         else:
             notes.append(f"Not every site could show how many people have no value of {layout.by}.")
-    return RawOutput(tuple(blocks), {}, counts, tuple(notes))
+    return RawOutput(tuple(blocks), notes=tuple(notes), left_out=left_out)
 
 
 def _numbers(layout: Layout, summary: Summary) -> Measures:

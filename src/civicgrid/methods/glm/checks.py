@@ -24,6 +24,10 @@ _UNVARYING = (
 )
 
 
+class Empty(FitError):
+    """There is no fit because nobody is in some group. Said only where zeros may be shown."""
+
+
 def check_people(model: Model, received: Combined, totals: dict[str, float], fewest: int) -> None:
     """FitError where the outcome or the weights cannot be right, or there are too few people for any fit.
 
@@ -51,7 +55,7 @@ def check_people(model: Model, received: Combined, totals: dict[str, float], few
         )
     mean = totals["outcome"] / totals["weight"]
     if (model.family.binary and not 0.0 < mean < 1.0) or (model.family.counts and mean <= 0.0):
-        raise FitError(_UNVARYING.format(model.outcome))
+        raise Empty(_UNVARYING.format(model.outcome))
 
 
 def check_constant(model: Model, centres: dict[str, float], spreads: dict[str, float]) -> None:
@@ -59,8 +63,8 @@ def check_constant(model: Model, centres: dict[str, float], spreads: dict[str, f
     for name, spread in spreads.items():
         if spread <= _CONSTANT * abs(centres[name]):
             if name == model.outcome:
-                raise FitError(_UNVARYING.format(name))
-            raise FitError(
+                raise Empty(_UNVARYING.format(name))
+            raise Empty(
                 f"{name!r} is the same number for everybody who can be used, so its effect cannot be told "
                 f"from the "
                 "intercept. Leave it out."
@@ -112,7 +116,7 @@ def _check_group(model: Model, group: str, people: IntArray, reference: bool) ->
     """`people` is a number, or two by outcome."""
     if not people.sum():
         instead = "choose another reference level" if reference else "leave it out of the levels"
-        raise FitError(
+        raise Empty(
             f"Nobody who can be used has {group}, so the model has nothing to estimate there. Merge it with "
             f"another level, "
             f"or {instead}."
@@ -121,7 +125,7 @@ def _check_group(model: Model, group: str, people: IntArray, reference: bool) ->
         # What a few people have in common is not said, whatever thresholds the answer will be published
         # under.
         why = "the outcome is the same for everybody in that group" if people.sum() >= _FEW else "too few people have it"
-        raise FitError(
+        raise Empty(
             f"The estimate for {group} has no finite value (separation): {why}. Merge it with another "
             f"level, or "
             "leave the column out."

@@ -15,6 +15,7 @@ from civicgrid.disclosure.shapes import Estimates, IntArray, RawOutput, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import PlanError
 from civicgrid.methods.glm.cells import codings, shown_cells
+from civicgrid.methods.glm.checks import Empty
 from civicgrid.methods.glm.design import build
 from civicgrid.methods.glm.family import FAMILIES, FamilyName
 from civicgrid.methods.glm.fit import MAX_PASSES, Fit, newton
@@ -68,7 +69,7 @@ class GLM(Method):
     chapters 2-4.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     kind: Literal["glm"] = "glm"
     outcome: str = Field(description="The column to explain.")
@@ -149,6 +150,7 @@ class GLM(Method):
     def site(self, table: Table, ask: Ask) -> Share:
         model = self._model(table.schema)
         if ask.step == "survey":
+            ask.only()
             return survey(model, table)
         if ask.step == "spread":
             return spread(model, table, ask)
@@ -183,7 +185,13 @@ class GLM(Method):
         people, cells = round(totals_of(received)["people"]), shown_cells(model, received)
         if model_refusal(people, model.design.size, cells, thresholds):
             return self._withheld(model, people, cells)
-        surveyed = yield from survey_of(model, received, thresholds.min_cell)
+        try:
+            surveyed = yield from survey_of(model, received, thresholds.min_cell)
+        except Empty:
+            # A level of nobody, an outcome that nobody has: a few would be withheld, and nobody must look like them.
+            if thresholds.min_cell == 0 or thresholds.zeros:
+                raise
+            return self._withheld(model, people, np.append(cells, 0))
         received = yield surveyed.first()
         weight_size = surveyed.place(surveyed.start()).weight_size
         effective = effective_people(received, surveyed.totals["weight"], weight_size)
@@ -227,13 +235,13 @@ class GLM(Method):
         }
         if fit.null_deviance is not None:
             facts["null_deviance"] = fit.null_deviance
-        counts = {"people_used": fit.people}
+        counts, left_out = {"people_used": fit.people}, {}
         law_words = "t, by the residual degrees of freedom" if family.estimated_dispersion else "normal (Wald)"
         notes = [f"Estimates are {family.scale}. Tests and intervals: {law_words}."]
         if surveyed.dropped is None:
             notes.append("Not every site could show how many people it left out for missing values.")
         else:
-            counts["people_dropped"] = surveyed.dropped
+            left_out["people_dropped"] = surveyed.dropped
         if surveyed.without:
             sites = "one site" if surveyed.without == 1 else f"{surveyed.without} sites"
             notes.append(f"At {sites} there was nobody, or too few people for the model: they are not in it.")
@@ -248,7 +256,7 @@ class GLM(Method):
             surveyed.cells,
             covariance,
         )
-        return RawOutput((estimates,), facts, counts, tuple(notes))
+        return RawOutput((estimates,), facts, counts, tuple(notes), left_out)
 
 
 def _title(model: Model) -> str:

@@ -44,6 +44,10 @@ class Model:
         outcome = (self.outcome,) if self.family.estimated_dispersion else ()
         return tuple(dict.fromkeys((*self.design.numbers, *outcome)))
 
+    def can_be_centred(self, name: str) -> bool:
+        """Whether this number can be centred without changing the model."""
+        return self.design.centred(name) if name in self.design.numbers else self.design.intercept
+
     def middle(self, name: str) -> float:
         """The middle of a number's declared range; nought without one."""
         return middle(self.schema[name])

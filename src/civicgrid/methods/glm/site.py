@@ -14,7 +14,7 @@ import numpy as np
 
 from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, IntArray, ModelSums, Share, Sums
 from civicgrid.errors import PlanError
-from civicgrid.methods.bounds import smallest_size
+from civicgrid.methods.bounds import smallest_size, smallest_square, within
 from civicgrid.methods.glm.cells import Cells, evidence
 from civicgrid.methods.glm.design import Filler
 from civicgrid.methods.glm.influence import Influence
@@ -70,9 +70,9 @@ def survey(model: Model, table: Table) -> Share:
     effective = round(exposed**2 / squares) if squares > 0.0 else None
     return (
         _count("used", used),
-        _count("dropped", dropped),
-        _count("invalid", invalid),
-        _count("without", int(used == 0)),
+        _count("dropped", dropped, left_out=True),
+        _count("invalid", invalid, left_out=True),
+        _count("without", int(used == 0), left_out=True),
         _sums("totals", totals, used, TOTAL_SIZES, effective),
         _sums("places", places.ravel(), used, sizes),
         *cells.counts(),
@@ -95,8 +95,8 @@ def _totals(model: Model, y: FloatArray, exposure: FloatArray | None, weights: F
     return np.array([len(y), whole.sum(), outcome, exposed, saturated])
 
 
-def _count(name: str, value: int) -> Counts:
-    return Counts(name, np.array(value, dtype=np.int64))
+def _count(name: str, value: int, left_out: bool = False) -> Counts:
+    return Counts(name, np.array(value, dtype=np.int64), left_out=left_out)
 
 
 def _sums(
@@ -106,14 +106,30 @@ def _sums(
 
 
 def spread(model: Model, table: Table, ask: Ask) -> Share:
-    """Round two: how far the numbers lie from their centres, added up without regard to sign."""
-    centre = _read(ask, "centre", len(model.measured))
+    """Round two: how far the numbers lie from their centres, as sums of squares.
+
+    These are polynomials in the centres, so that no centre tells more than another. Sums of distances without regard to
+    sign would bend at each person's value, and a hub that moved the centre would find them.
+    """
+    ask.only("centre", "sizes")
+    centre, sizes = _centre(ask, model), _read(ask, "sizes", len(model.measured))
+    if (sizes < [smallest_square(model.schema[name]) for name in model.measured]).any() or (sizes > 900).any():
+        raise PlanError("Expected public sizes that the declared ranges allow; others came. Nothing was sent.")
     totals, used = np.zeros(len(model.measured)), 0
     for people in model.people(table):
         used += people.count
         for index, name in enumerate(model.measured):
-            totals[index] += np.abs(people.arrays[name] - centre[index]).sum()
-    return (_sums("spread", totals, used, [model.magnitude(name) for name in model.measured]),)
+            totals[index] += np.square(people.arrays[name] - centre[index]).sum()
+    return (_sums("spread", totals, used, [int(size) for size in sizes]),)
+
+
+def _centre(ask: Ask, model: Model) -> FloatArray:
+    """The centres of the numbers: nought where centring would change the model, and else where the numbers can lie."""
+    centre = _read(ask, "centre", len(model.measured))
+    for name, value in zip(model.measured, centre, strict=True):
+        if not (within(value, model.schema[name]) if model.can_be_centred(name) else value == 0.0):
+            raise PlanError("Expected centres where the numbers can lie; others came. Nothing was sent.")
+    return centre
 
 
 @dataclass(frozen=True)
@@ -152,7 +168,7 @@ class Place:
             raise PlanError("Expected public sizes that the declared ranges allow; smaller ones came. Nothing was sent.")
         return cls(
             _read(ask, "beta", model.design.size),
-            _read(ask, "centre", len(model.measured)),
+            _centre(ask, model),
             size.astype(np.int64),
             weight_size,
         )
@@ -222,11 +238,15 @@ def _blocks(model: Model, table: Table, place: Place) -> Iterator[_Block]:
 
 def one_pass(model: Model, table: Table, ask: Ask) -> Share:
     """Each further round: the sums that one Newton step needs, with the moments of the numbers where the Ask has means."""
+    ask.only("beta", "centre", "size", "weight_size", "means")
     place = Place.read(ask, model)
     size, family = model.design.size, model.family
     moments = None
     if "means" in ask.arrays:
-        moments = Moments(model, _read(ask, "means", len(model.measured)), place.size, place.weight_size)
+        means = _read(ask, "means", len(model.measured))
+        if not all(within(mean, model.schema[name]) for name, mean in zip(model.measured, means, strict=True)):
+            raise PlanError("Expected means where the numbers can lie; others came. Nothing was sent.")
+        moments = Moments(model, means, place.size, place.weight_size)
     influence = Influence.of(table, place.key(model), place.units(model), family.estimated_dispersion)
     scratch = np.empty((size, _PIECE))
     weight, outcome = np.zeros(2), np.zeros(2)

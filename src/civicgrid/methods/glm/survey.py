@@ -4,12 +4,14 @@ coordinates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from civicgrid.disclosure.shapes import Combined, FloatArray, IntArray
+from civicgrid.methods.bounds import square_sizes
 from civicgrid.methods.glm.cells import shown_cells
 from civicgrid.methods.glm.checks import check_cells, check_constant, check_people, check_unit
 from civicgrid.methods.glm.model import Model
@@ -87,18 +89,21 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
     places = np.asarray(received["places"].values, dtype=np.float64)[0].reshape(-1, 2) / people
     means, centres, spreads = {}, {}, {}
     for name, (mean, away) in zip(model.measured, places, strict=True):
-        free = _can_be_centred(model, name)
+        free = model.can_be_centred(name)
         means[name] = model.middle(name) + float(mean)
         centres[name] = means[name] if free else 0.0
         spreads[name] = float(away)
     # The middle is close enough to the mean for the distance from it to be the spread; else the spread is
     # asked for.
     if any(abs(mean) > away / 2 for mean, away in places) or not all(
-        _can_be_centred(model, name) for name in model.measured
+        model.can_be_centred(name) for name in model.measured
     ):
-        ask = Ask("spread", {"centre": np.array([centres[name] for name in model.measured])})
-        away = np.asarray((yield ask)["spread"].values, dtype=np.float64)[0] / people
-        spreads = dict(zip(model.measured, (float(v) for v in away), strict=True))
+        centre = np.array([centres[name] for name in model.measured])
+        farthest = places[:, 1] + np.abs(centre - [model.middle(name) for name in model.measured])
+        sizes = square_sizes(farthest, np.array(people), [model.schema[name] for name in model.measured])
+        ask = Ask("spread", {"centre": centre, "sizes": sizes})
+        squares = np.asarray((yield ask)["spread"].values, dtype=np.float64)[0] / people
+        spreads = dict(zip(model.measured, (math.sqrt(max(float(v), 0.0)) for v in squares), strict=True))
     check_constant(model, centres, spreads)
     check_unit(model, spreads)
     dropped, without = received["dropped"], received["without"]
@@ -113,12 +118,6 @@ def survey_of(model: Model, received: Combined, fewest: int) -> Generator[Ask, C
         centres,
         {name: _power(value) for name, value in spreads.items()},
     )
-
-
-def _can_be_centred(model: Model, name: str) -> bool:
-    if name in model.design.numbers:
-        return model.design.centred(name)
-    return model.design.intercept
 
 
 def _power(value: float) -> int:

@@ -196,7 +196,7 @@ def _hidden_cell(defended: bool) -> int:
 
 def _three_answers(defended: bool) -> int:
     """All who were born early, all who were born late and the target with them, and everybody: the first two less the third
-    are the target. No two are near, and at sites of some size what one leaves of another is more than the ledger keeps.
+    are the target. No two are near, and at sites of some size what one leaves of another is more than is kept.
     """
     found, large = 0, frames(400)
     for target in AIMED:
@@ -220,13 +220,35 @@ def _three_answers(defended: bool) -> int:
     return found
 
 
+def _three_refusals(defended: bool) -> int:
+    """The same with the target among the late only if positive: see whether the last answer is refused."""
+    guesses: list[bool | None] = []
+    large = frames(400)
+    for target in AIMED:
+        made = grid(defended, large)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        counts: list[float | None] = []
+        refused = False
+        for population in (t.year < 1968, (t.year >= 1968) | person, t.year < 2100):
+            try:
+                result = made.run(cg.Count(cg.cohort(population)))
+                refused = {site.site: site.status for site in result.sites}["ash"] != "answered"
+                counts.append(result.output.tables[0].rows[0][-1])
+            except CivicGridError:
+                refused = True
+        guesses.append(refused if defended else counts[0] + counts[1] - counts[2] == 1)  # type: ignore[operator]
+    return known(guesses, [bool(large["ash"]["positive"].iloc[target]) for target in AIMED])
+
+
 ATTACKS = [
+    Attack("three answers, apart and together", "researcher", "release ledger", TARGETS, _three_answers),
+    Attack("three answers, to see which is refused", "researcher", "release ledger", TARGETS, _three_refusals),
     Attack("exact counts from statistics", "researcher", "three digits", TARGETS, _exact_counts),
 ]
 
 STANDING = [
     Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
-    Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
     Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
     Attack("two data sets of the same people", "researcher", "", TARGETS, _two_data_sets),
     Attack("nobody or one", "researcher", "", TARGETS, _nobody_or_one),

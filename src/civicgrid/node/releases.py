@@ -90,7 +90,7 @@ class Releases:
 
     def conditions(self, session: Session) -> str:
         """The name of the conditions that the people of a session are made by."""
-        return _Definitions(session.request.plan).cell(())
+        return digest(_Definitions(session.request.plan).cell(()).encode())
 
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
         """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
@@ -131,7 +131,7 @@ class Releases:
 
 
 class _Definitions:
-    """The conditions that the groups of a plan are made by, each as a digest."""
+    """The conditions that the groups of a plan are made by, each as a text."""
 
     def __init__(self, plan: Plan) -> None:
         self.schema = plan.schema
@@ -146,4 +146,4 @@ class _Definitions:
             if not 0 <= code < len(known):
                 return ""
             found = found | conditions.of_level(self.columns[name], known[code])
-        return digest("\n".join(sorted(found)).encode())
+        return conditions.text_of(found)

@@ -24,9 +24,10 @@ elsewhere is held against what was answered there.
 What two sets leave over when one is taken from the other is known too, so *differences* of up to ten times as many people
 are kept like sets of their own: else four answers far apart (A, A without P, B, B without P and one more) give the one.
 
-*Three* sets, one of them the other two together but for a few (`three_sets`), are judged like pairs: a conflict if all three
-gave sums of one column, or if the number of the few is news: no answer holds all three sets, and no set is known that the few
-make of another of the three. Three that go together exactly are a conflict unless their conditions say so themselves.
+*Three* sets, one of them the other two together but for a few (`three_sets`), are judged like pairs: a conflict if all
+three gave sums of one column, or if the number of the few is news: no answer holds all three sets, and no set is known that
+the few make of another of the three. Three that go together exactly are a conflict unless their conditions say so
+themselves.
 
 At another load of the data in the same epoch the same people count as near as well, since their values may have changed.
 
@@ -190,10 +191,12 @@ class RowSets:
             return False
         given: list[Answered] = []
         for stated in answers:
-            if self._answered(stated.name):
+            if self.answered(stated.name):
                 # The same question about the same people gives the same numbers, whatever has been answered since.
                 given.append(stated)
                 continue
+            if any(part.role == "number" and 0 < part.size <= within for part in stated.sets):
+                return True
             answer = self._with_differences(load, stated, given, within)
             for part in answer.sets:
                 if part.role == "rough" or (part.role == "cell" and part.size <= within):
@@ -228,7 +231,8 @@ class RowSets:
                     return True
         return False
 
-    def _answered(self, name: str) -> bool:
+    def answered(self, name: str) -> bool:
+        """Whether the question has been answered before."""
         found = self.connection.execute("select 1 from numbers where answer = ?", (name,)).fetchone()
         return found is not None
 

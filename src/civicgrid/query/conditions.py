@@ -143,8 +143,15 @@ def _equal(part: Series, value: Value) -> Iterator[Condition]:
 
 def _condition(node: Series) -> Condition:
     opposite = node.part if isinstance(node, Not) else Not(part=node)
-    found = {inside.digest() if isinstance(inside, FIELDS) else "" for inside in walk(node) if isinstance(inside, _READS)}
-    return Condition(node.digest(), opposite.digest() if _is_known(node) else "", found.pop() if len(found) == 1 else "")
+    return Condition(node.digest(), opposite.digest() if _is_known(node) else "", only_one_field(node))
+
+
+def only_one_field(series: Series) -> str:
+    """The digest of the column of the data that a series alone hangs on, if it is one."""
+    found = {
+        inside.digest() if isinstance(inside, FIELDS) else "" for inside in walk(series) if isinstance(inside, _READS)
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def _is_known(node: Node) -> bool:

@@ -72,14 +72,14 @@ class ReleasedColumns:
         return found
 
     def enter(self, load: Load, people: str, columns: Iterable[NumberColumn]) -> None:
+        """Write down columns that are being given over these people. The same column adds nothing."""
+        rows = []
         for column in columns:
             closed = None
             if column.sums is not None:
                 closed = self.seal.close(column.sums.tobytes(), _about(load, people, column.name))
-            self.connection.execute(
-                "insert or ignore into released_columns values (?, ?, ?, ?, ?, ?, ?)",
-                (load.dataset, load.epoch, load.snapshot, people, column.name, column.making, closed),
-            )
+            rows.append((load.dataset, load.epoch, load.snapshot, people, column.name, column.making, closed))
+        self.connection.executemany("insert or ignore into released_columns values (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def classes_of(numbers: npt.NDArray[np.uint32], seal: Seal) -> npt.NDArray[np.intp]:

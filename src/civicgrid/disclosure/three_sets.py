@@ -72,7 +72,7 @@ class Sieve:
         self._keys = np.zeros((self.groups, 0), dtype=np.uint32)
         self._stay, self._bits = 0, 12
         self._table = np.zeros((self.groups, 2, 1 << self._bits), dtype=bool)
-        self._sorted: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.uint32]]] = {}
+        self._sorted: tuple[npt.NDArray[np.intp], npt.NDArray[np.uint64]] | None = None
 
     def __len__(self) -> int:
         return len(self.profiles)
@@ -81,7 +81,7 @@ class Sieve:
         """Take in more sets, for good."""
         self._add(profiles)
         self._stay = len(self)
-        self._sorted.clear()
+        self._sorted = None
 
     def _add(self, profiles: Profiles) -> None:
         self.profiles = np.concatenate([self.profiles, profiles])
@@ -110,21 +110,25 @@ class Sieve:
         """The places of two sets that may, with the given one, be such three: the given one the whole (True), or the second
         of the two.
         """
-        found: set[tuple[int, int, bool]] = set()
         own = self._numbers(profile[None, :])[:, 0]
-        for group, (keys, table) in enumerate(zip(self._keys, self._table, strict=True)):
-            for wanted, is_whole in ((own[group] - keys, True), (own[group] + keys, False)):
-                places = np.flatnonzero(table[0].take(self._high(wanted)))
-                places = places[table[1].take(self._low(wanted[places]))]
-                if not len(places):
-                    continue
-                first, second = self._equal(group, wanted[places], places)
-                keep = first < second if is_whole else first != second
-                first, second = first[keep], second[keep]
-                rest = self.profiles[second] + self.profiles[first] * (1 if is_whole else -1) - profile
-                # Somebody who is in both parts and not in the whole counts twice.
-                near = np.abs(rest).sum(axis=1) <= 2 * self.within
-                found |= {(int(i), int(j), is_whole) for i, j in zip(first[near], second[near], strict=True)}
+        found: set[tuple[int, int, bool]] = set()
+        for is_whole in (True, False):
+            looked_up: list[npt.NDArray[np.intp]] = []
+            numbers: list[npt.NDArray[np.uint64]] = []
+            for group, (keys, table) in enumerate(zip(self._keys, self._table, strict=True)):
+                wanted = own[group] - keys if is_whole else own[group] + keys
+                places = table[0].take(self._high(wanted)).nonzero()[0]
+                wanted = wanted[places]
+                there = table[1].take(self._low(wanted))
+                looked_up.append(places[there])
+                numbers.append(_tagged(group, wanted[there]))
+            first, second = self._equal(np.concatenate(looked_up), np.concatenate(numbers))
+            keep = first < second if is_whole else first != second
+            first, second = first[keep], second[keep]
+            rest = self.profiles[second] + self.profiles[first] * (1 if is_whole else -1) - profile
+            # Somebody who is in both parts and not in the whole counts twice.
+            near = np.abs(rest).sum(axis=1) <= 2 * self.within
+            found |= {(int(i), int(j), is_whole) for i, j in zip(first[near], second[near], strict=True)}
         return found
 
     def _numbers(self, profiles: Profiles) -> npt.NDArray[np.uint32]:
@@ -137,16 +141,26 @@ class Sieve:
         return numbers & np.uint32((1 << self._bits) - 1)
 
     def _equal(
-        self, group: int, wanted: npt.NDArray[np.uint32], places: npt.NDArray[np.intp]
+        self, places: npt.NDArray[np.intp], wanted: npt.NDArray[np.uint64]
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Pairs of a place and where the number stands that is wanted for it."""
-        if group not in self._sorted:
-            order = np.argsort(self._keys[group, : self._stay])
-            self._sorted[group] = order, self._keys[group][order]
-        order, numbers = self._sorted[group]
+        if self._sorted is None:
+            numbers = np.concatenate([_tagged(group, keys[: self._stay]) for group, keys in enumerate(self._keys)])
+            order = np.argsort(numbers)
+            self._sorted = order % max(self._stay, 1), numbers[order]
+        order, numbers = self._sorted
         low = np.searchsorted(numbers, wanted, "left")
         count = np.searchsorted(numbers, wanted, "right") - low
         step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        at, more = np.nonzero(wanted[:, None] == self._keys[group, None, self._stay :])
-        first = np.concatenate([np.repeat(places, count), places[at]])
-        return first, np.concatenate([order[np.repeat(low, count) + step], self._stay + more])
+        first, second = np.repeat(places, count), order[np.repeat(low, count) + step]
+        if len(self) > self._stay:
+            late = np.concatenate([_tagged(group, keys[self._stay :]) for group, keys in enumerate(self._keys)])
+            at, more = np.nonzero(wanted[:, None] == late)
+            first = np.concatenate([first, places[at]])
+            second = np.concatenate([second, self._stay + more % (len(self) - self._stay)])
+        return first, second
+
+
+def _tagged(group: int, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """The numbers of a group, that are none of another's."""
+    return numbers.astype(np.uint64) | np.uint64(group << 32)

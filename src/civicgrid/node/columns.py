@@ -24,7 +24,7 @@ from civicgrid.disclosure.row_sets import Load, RowSet
 from civicgrid.methods.method import blocks
 from civicgrid.methods.row_sets import bitmap
 from civicgrid.query.cohort import Cohort, OutputColumn
-from civicgrid.query.conditions import fields_of, only_one_field
+from civicgrid.query.conditions import fields_of, name_of, only_one_field
 from civicgrid.query.nodes import (
     Aggregate,
     Arithmetic,
@@ -111,15 +111,15 @@ class Numbers:
     def clash(self, load: Load, released: ReleasedColumns, people: BitMap, over: str, names: set[str], within: int) -> bool:
         """Whether one of these columns, given over these people, is nearly another or a constant."""
         before = released.over(load, over)
-        asked = {self.series[name].digest(): name for name in names if name in self.series}
-        new = [name for digest, name in asked.items() if digest not in before]
+        asked = {name_of(self.series[name]): name for name in names if name in self.series}
+        new = [name for known_as, name in asked.items() if known_as not in before]
         if not new or not (self.made(new) or any(column.sums is not None for column in before.values())):
             return False
         sums = {name: column.sums for name, column in before.items() if column.sums is not None}
-        sums |= {digest: self.sums(name, people, over) for digest, name in asked.items()}
+        sums |= {known_as: self.sums(name, people, over) for known_as, name in asked.items()}
         sums |= self._of_fields(people, {name for name in before if name not in sums}, asked.values())
         how = {name: column.making for name, column in before.items()}
-        how |= {digest: making(self.series[name]) for digest, name in asked.items()}
+        how |= {known_as: making(self.series[name]) for known_as, name in asked.items()}
         there = np.bincount(self._classes[self._inside(people)], minlength=CLASSES).astype(np.float64)
         return any(
             of_few_people(sums[name], [s for other, s in sums.items() if other != name], there, how[name], within)
@@ -131,7 +131,7 @@ class Numbers:
         """What is to be written down of these columns once they are given over these people."""
         return [
             NumberColumn(
-                self.series[name].digest(), how, None if how == "field" else self.sums(name, people, over)
+                name_of(self.series[name]), how, None if how == "field" else self.sums(name, people, over)
             )
             for name in names
             if name in self.series

@@ -162,7 +162,17 @@ def _is_known(node: Node) -> bool:
 
 
 def fields_of(series: Series) -> dict[str, Series]:
-    """The columns of the data with a number in them that a series is made from, by digest."""
+    """The columns of the data with a number in them that a series is made from, by name."""
     return {
-        node.digest(): node for node in walk(series) if isinstance(node, RecordField | PersonField) and node.returns.numeric
+        name_of(node): node for node in walk(series) if isinstance(node, RecordField | PersonField) and node.returns.numeric
     }
+
+
+def name_of(series: Series) -> str:
+    """The same for the same series: of a column of the data its name, which takes no time, else the digest."""
+    match series:
+        case RecordField(column=column):
+            return f"records.{column}"
+        case PersonField(column=column):
+            return f"person.{column}"
+    return series.digest()

@@ -25,7 +25,7 @@ CLASSES = 64
 MOST_OFF = 31
 """Sets that are two others together but for more people than this are not looked for: there would be a class a group."""
 
-_SPARE = 4
+_SPARE = 8
 """Places of a table for each number in it, at least: so that few of those looked up are found by accident."""
 
 Profiles = npt.NDArray[np.int32]

@@ -120,21 +120,53 @@ def _outline(made: Simulation, way: Shown, t: Any, both: Any) -> Any:
     return [(table.name, table.hidden) for table in output.tables], facts, output.suppressed, output.notes
 
 
-def _moved_mean(defended: bool) -> int:
-    """Two means over the same people, of a column and of the same column but a hundred more if the target is positive."""
-    guesses: list[bool | None] = []
-    for target in AIMED:
-        made = grid(defended)
-        t = made.dataset(DATASET)
-        person = (t.year == 1900 + target) & t.positive
-        moved = cg.case(cg.when(person).then(t.ward + 100), otherwise=t.ward)
-        cohort = cg.cohort(t.ward < 9, ward=t.ward, moved=moved)
-        try:
-            means = made.run(cg.Describe(cohort, columns=["ward", "moved"])).to_pandas()["mean"]
-            guesses.append(bool(means[1] > means[0]))
-        except CivicGridError:
-            guesses.append(None)
-    return known(guesses, [SECRET[target] for target in AIMED])
+Numbers = Callable[[Any, Any], tuple[Any, Any]]
+"""Two numbers made from the data set and the condition that only the target can meet, and meets if positive."""
+
+MOVED: list[Numbers] = [
+    lambda t, person: (t.ward, cg.case(cg.when(person).then(t.ward + 100), otherwise=t.ward)),
+    lambda t, person: (t.ward, t.ward * 3 + cg.case(cg.when(person).then(100), otherwise=7)),
+    lambda t, person: (t.ward + t.cost, t.ward * 2 + t.cost * 2 + person.as_int() * 1000),
+    lambda t, person: (cg.case(cg.when(t.ward < 2).then(5), otherwise=t.ward), _banded(t, person)),
+    lambda t, person: (t.ward, person.as_int() * 100),
+    lambda t, person: (t.ward, t.ward * (cg.case(cg.when(person).then(100), otherwise=1))),
+]
+
+
+def _banded(t: Any, person: Any) -> Any:
+    return cg.case(cg.when(person).then(500), cg.when(t.ward < 2).then(5), otherwise=t.ward)
+
+
+def _moved_mean(defended: bool, at_once: bool) -> int:
+    """Two means over the same people, of a number and of the same number but for a hundred more if the target is positive;
+    where one of them is refused, by whether it is. The best of several numbers.
+    """
+    best = 0
+    for numbers in MOVED:
+        moves: list[float | None] = []
+        refusals: list[bool] = []
+        for target in AIMED:
+            made = grid(defended)
+            t = made.dataset(DATASET)
+            one, two = numbers(t, (t.year == 1900 + target) & t.positive)
+            cohorts = [cg.cohort(t.ward < 9, one=one, two=two)] if at_once else [
+                cg.cohort(t.ward < 9, one=one), cg.cohort(t.ward < 9, two=two)
+            ]  # fmt: skip
+            means: dict[str, float] = {}
+            refused = False
+            for cohort in cohorts:
+                names = [column.name for column in cohort.columns]
+                found = _means(made, cohort, names)
+                refused |= found is None
+                means |= found or {}
+            moves.append(means["two"] - means["one"] if len(means) == 2 else None)
+            refusals.append(refused)
+        truth = [SECRET[target] for target in AIMED]
+        if None not in moves:
+            least = min(moves)  # type: ignore[type-var]
+            best = max(best, known([move > least + 1e-9 for move in moves], truth))  # type: ignore[operator]
+        best = max(best, known(refusals, truth))
+    return best
 
 
 def _exact_counts(defended: bool) -> int:
@@ -285,6 +317,18 @@ def _means(made: Any, cohort: Any, names: list[str]) -> dict[str, float] | None:
     return {name: float(mean) for name, mean in found.items()}  # type: ignore[arg-type]
 
 
+def _far_out(defended: bool) -> int:
+    """One mean, of a small number that is a thousand more if the target is positive: no other is needed beside it."""
+    guesses: list[bool | None] = []
+    for target in AIMED:
+        made = grid(defended)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        means = _means(made, cg.cohort(t.ward < 9, number=t.ward + person.as_int() * 10_000), ["number"])
+        guesses.append(None if means is None else means["number"] > 5)
+    return known(guesses, [SECRET[target] for target in AIMED])
+
+
 HIDDEN = 3
 
 
@@ -308,9 +352,32 @@ def _hidden_cell(defended: bool) -> int:
     return HIDDEN if fits and round(fits[0] * rest) == HIDDEN else 0
 
 
+def _hidden_in_one_number(defended: bool) -> int:
+    """The same from one number, 1, 2 or 0 by ward: mean and standard deviation fix how many are 1 and how many 2."""
+    sizes = {"ash": (21, 15, HIDDEN), "birch": (20, 15, 0), "cedar": (20, 16, 0)}
+    held = {
+        name: pd.DataFrame({"ward": ["north"] * north + ["south"] * south + ["third"] * third})
+        for name, (north, south, third) in sizes.items()
+    }
+    made = grid(defended, held)
+    ward = made.dataset(DATASET).ward
+    number = cg.case(cg.when(ward == "north").then(1), cg.when(ward == "south").then(2), otherwise=0)
+    try:
+        result = made.run(cg.Describe(cg.cohort(ward.is_not_null(), number=number), columns=["number"]))
+    except CivicGridError:
+        return 0
+    row = result.to_pandas().iloc[0]
+    if not all(site.status == "answered" for site in result.sites) or np.isnan(row["mean"]):
+        return 0
+    people = sum(sum(part) for part in sizes.values())
+    total, squares = people * row["mean"], (people - 1) * row["sd"] ** 2 + people * row["mean"] ** 2
+    south = (squares - total) / 2
+    return HIDDEN if round(people - (total - 2 * south) - south) == HIDDEN else 0
+
+
 def _three_answers(defended: bool) -> int:
     """All who were born early, all who were born late and the target with them, and everybody: the first two less the third
-    are the target. No two are near, and at sites of some size what one leaves of another is more than the ledger keeps.
+    are the target. No two are near, and at sites of some size what one leaves of another is more than is kept.
     """
     found, large = 0, frames(400)
     for target in AIMED:
@@ -334,17 +401,44 @@ def _three_answers(defended: bool) -> int:
     return found
 
 
+def _three_refusals(defended: bool) -> int:
+    """The same with the target among the late only if positive: see whether the last answer is refused."""
+    guesses: list[bool | None] = []
+    large = frames(400)
+    for target in AIMED:
+        made = grid(defended, large)
+        t = made.dataset(DATASET)
+        person = (t.year == 1900 + target) & t.positive
+        counts: list[float | None] = []
+        refused = False
+        for population in (t.year < 1968, (t.year >= 1968) | person, t.year < 2100):
+            try:
+                result = made.run(cg.Count(cg.cohort(population)))
+                refused = {site.site: site.status for site in result.sites}["ash"] != "answered"
+                counts.append(result.output.tables[0].rows[0][-1])
+            except CivicGridError:
+                refused = True
+        guesses.append(refused if defended else counts[0] + counts[1] - counts[2] == 1)  # type: ignore[operator]
+    return known(guesses, [bool(large["ash"]["positive"].iloc[target]) for target in AIMED])
+
+
 ATTACKS = [
     Attack("nobody or one", "researcher", "cells of nobody are hidden", TARGETS, _nobody_or_one),
+    Attack("three answers, apart and together", "researcher", "release ledger", TARGETS, _three_answers),
+    Attack("three answers, to see which is refused", "researcher", "release ledger", TARGETS, _three_refusals),
+    Attack("a hidden cell from means", "researcher", "numbers as cells", HIDDEN, _hidden_cell),
+    Attack("a hidden cell from one mean and its spread", "researcher", "numbers as cells", HIDDEN, _hidden_in_one_number),
+    Attack("a mean that one person moves", "researcher", "numbers held together", TARGETS,
+           partial(_moved_mean, at_once=True)),
+    Attack("a mean that one person moves, in two plans", "researcher", "numbers held together", TARGETS,
+           partial(_moved_mean, at_once=False)),
     Attack("exact counts from statistics", "researcher", "three digits", TARGETS, _exact_counts),
     Attack("two data sets of the same people", "researcher", "one number a person", TARGETS, _two_data_sets),
     Attack("refusal as an oracle, by a data set", "researcher", "one number a person", TARGETS, _refused_for_the_other),
 ]
 
 STANDING = [
-    Attack("a hidden cell from means", "researcher", "", HIDDEN, _hidden_cell),
-    Attack("three answers, apart and together", "researcher", "", TARGETS, _three_answers),
     Attack("nine known people and one", "researcher", "", TARGETS, _nine_and_one),
     Attack("two data sets without a person key", "researcher", "", TARGETS, partial(_two_data_sets, keyed=False)),
-    Attack("a mean that one person moves", "researcher", "", TARGETS, _moved_mean),
+    Attack("a number far out for one person", "researcher", "", TARGETS, _far_out),
 ]

@@ -284,9 +284,7 @@ ATTACKS = [
            partial(_accumulated, together=False)),
     Attack("covariance accumulation in one description", "researcher", "budget of variables", MANY,
            partial(_accumulated, together=True)),
+    Attack("a somewhat greater weight for one person", "researcher", "numbers held together", TARGETS, _light),
+    Attack("an offset that differs for one person", "researcher", "numbers held together", TARGETS, _offset),
 ]  # fmt: skip
 
-STANDING = [
-    Attack("a somewhat greater weight for one person", "researcher", "", TARGETS, _light),
-    Attack("an offset that differs for one person", "researcher", "", TARGETS, _offset),
-]

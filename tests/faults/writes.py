@@ -20,6 +20,7 @@ FOLDERS = ("node", "hub", "trust", "disclosure", "governance", "methods", "query
 # Functions that write inside the transaction of their caller, as their docstrings say.
 CALLER_COMMITS = {
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
+    "released_columns.enter",
     "journal.add",
     "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip

@@ -24,6 +24,11 @@ elsewhere is held against what was answered there.
 What two sets leave over when one is taken from the other is known too, so *differences* of up to ten times as many people
 are kept like sets of their own: else four answers far apart (A, A without P, B, B without P and one more) give the one.
 
+*Three* sets, one of them the other two together but for a few (`three_sets`), are judged like pairs: a conflict if all
+three gave sums of one column, or if the number of the few is news: no answer holds all three sets, and no set is known that
+the few make of another of the three. Three that go together exactly are a conflict unless their conditions say so
+themselves.
+
 At another load of the data in the same epoch the same people count as near as well, since their values may have changed.
 
 People have one number in all data sets of a site, so the sets of all are held against each other.
@@ -36,15 +41,17 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
 
+from civicgrid.disclosure.three_sets import CLASSES, MOST_OFF, Profiles, Sieve, Three
+from civicgrid.query.conditions import of_text, share_out
 from civicgrid.trust.seal import Seal
 
 SCHEMA = """
@@ -58,13 +65,13 @@ create table if not exists numbers (answer text primary key, given integer not n
 create index if not exists released_sets_row_set on released_sets (row_set);
 """
 
-CLASSES = 64
-
 KEPT_APART = 10
 """Differences of up to this many times `within` are kept."""
 
-Role = Literal["cohort", "whole", "cell", "difference", "rough"]
+Role = Literal["cohort", "whole", "cell", "number", "difference", "rough"]
 WHOLE = ("cohort", "whole")
+APART = ("difference", "rough")
+"""What is not itself answered for with numbers: such sets are no part of three."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,10 @@ class RowSet:
     """A set of people in an answer, and of which source columns the answer gives sums or counts by level over them.
 
     They are everybody in a `cohort`; or all the people that an answer, or one of its variables, used (`whole`); or a cell
-    among others; or what a set of the first two kinds holds beyond another that was answered (`difference`). `definition`
-    names the conditions that a cohort or cell is made by; `levels` are those of a cell, as a method gives it: columns and
-    codes. The people of a cohort of which was only told roughly how many they are (`rough`) stand apart from all others.
+    among others; or those for whom a number that the plan makes has one of its only two values (`number`); or what a set of
+    the first two kinds holds beyond another that was answered (`difference`). `definition` names the conditions that a
+    cohort or cell is made by; `levels` are those of a cell, as a method gives it: columns and codes. The people of a cohort
+    of which was only told roughly how many they are (`rough`) stand apart from all others.
     """
 
     people: BitMap
@@ -133,6 +141,10 @@ class Answered:
         """By which conditions the answer has this set of people."""
         return {part.definition for part in self.sets if part.definition and part.digest == digest}
 
+    def columns(self, digest: str) -> frozenset[str]:
+        """Of which columns the answer gives sums over this set of people."""
+        return frozenset[str]().union(*(part.columns for part in self.sets if part.digest == digest))
+
 
 @dataclass
 class _Index:
@@ -141,7 +153,8 @@ class _Index:
     ids: list[int] = field(default_factory=list)
     digests: dict[int, str] = field(default_factory=dict)
     sizes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    profiles: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, CLASSES), np.int32))
+    profiles: Profiles = field(default_factory=lambda: np.zeros((0, CLASSES), np.int32))
+    sieves: dict[int, Sieve] = field(default_factory=dict)
 
     def add(self, found: Sequence[tuple[int, int, npt.NDArray[np.int32], str]]) -> None:
         if not found:
@@ -151,6 +164,13 @@ class _Index:
         self.digests |= dict(zip(ids, digests, strict=True))
         self.sizes = np.concatenate([self.sizes, np.array(sizes, dtype=np.int64)])
         self.profiles = np.concatenate([self.profiles, np.stack(profiles)])
+
+    def sieve(self, within: int) -> Sieve:
+        """The profiles as they are searched for three sets."""
+        sieve = self.sieves.setdefault(within, Sieve(within))
+        if len(sieve) < len(self.ids):
+            sieve.add(self.profiles[len(sieve) :])
+        return sieve
 
     def near(self, part: RowSet, within: int) -> list[int]:
         """The ids of the sets that may differ from this one by at most `within` people."""
@@ -181,10 +201,12 @@ class RowSets:
             return False
         given: list[Answered] = []
         for stated in answers:
-            if self._answered(stated.name):
+            if self.answered(stated.name):
                 # The same question about the same people gives the same numbers, whatever has been answered since.
                 given.append(stated)
                 continue
+            if any(part.role == "number" and 0 < part.size <= within for part in stated.sets):
+                return True
             answer = self._with_differences(load, stated, given, within)
             for part in answer.sets:
                 if part.role == "rough" or (part.role == "cell" and part.size <= within):
@@ -197,31 +219,70 @@ class RowSets:
                     for mine in other.sets
                 ):
                     return True
+            if self._three(load, answer, given, within):
+                return True
             given.append(answer)
         return False
 
-    def _answered(self, name: str) -> bool:
+    def _three(self, load: Load, answer: Answered, given: Sequence[Answered], within: int) -> bool:
+        """Whether a set of this answer is, with two others, one that is the other two together but for a few."""
+        index, together = self._index(load), _Together(self, load, (*given, answer), within)
+        sieve = index.sieve(min(within, MOST_OFF))
+        places: list[int | str] = [*index.ids, *together.own]
+        with sieve.with_more([part.profile for part in together.own.values()]):
+            pairs: dict[str, set[tuple[int, int, bool]]] = {}
+            for part in answer.sets:
+                if not _may_be_of_three(part, within):
+                    continue
+                if part.digest not in pairs:
+                    pairs[part.digest] = sieve.pairs(part.profile)
+                if any(together.clash(part, places[one], places[other], whole)
+                       for one, other, whole in pairs[part.digest]):  # fmt: skip
+                    return True
+        return False
+
+    def answered(self, name: str) -> bool:
+        """Whether the question has been answered before."""
         found = self.connection.execute("select 1 from numbers where answer = ?", (name,)).fetchone()
         return found is not None
 
     def _clashes(self, load: Load, answer: Answered, part: RowSet, within: int) -> bool:
         for number in self._index(load).near(part, within):
-            snapshot, people = self._opened(number)
-            stands = self.connection.execute(
-                "select answer, columns, role, definition from released_sets where row_set = ?", (number,)
-            ).fetchall()
-            for name, columns, role, definition in stands:
-                earlier = RowSet(people, _columns(columns), role, definition)
+            snapshot, people = self.opened(number)
+            for name, columns, role, definition in self.stands(number):
+                earlier = RowSet(people, columns, role, definition)
                 if _clash(answer, part, self._earlier(name), earlier, within, snapshot == load.snapshot):
                     return True
         return False
 
-    def _opened(self, number: int) -> tuple[str, BitMap]:
+    def stands(self, number: int) -> list[_Stand]:
+        """What has been answered over a set."""
+        found = self.connection.execute(
+            "select answer, columns, role, definition from released_sets where row_set = ?", (number,)
+        )
+        return [_Stand(name, _columns(columns), role, definition) for name, columns, role, definition in found]
+
+    def opened(self, number: int) -> tuple[str, BitMap]:
         """The snapshot and the people of one set."""
         epoch, snapshot, digest, closed = self.connection.execute(
             "select epoch, snapshot, digest, people from row_sets where id = ?", (number,)
         ).fetchone()
         return snapshot, BitMap.deserialize(self.seal.open(closed, _about(epoch, digest)))
+
+    def named(self, number: int) -> tuple[str, str]:
+        """The digest and the snapshot of one set."""
+        digest, snapshot = self.connection.execute(
+            "select digest, snapshot from row_sets where id = ?", (number,)
+        ).fetchone()
+        return str(digest), str(snapshot)
+
+    def knows(self, load: Load, digest: str) -> bool:
+        """Whether just these people stand in the ledger."""
+        found = self.connection.execute(
+            "select 1 from row_sets where epoch >= ? and snapshot = ? and digest = ?",
+            (load.epoch, load.snapshot, digest),
+        ).fetchone()
+        return found is not None
 
     def _earlier(self, answer: str) -> _Earlier:
         return _Earlier(self.connection, answer)
@@ -243,7 +304,7 @@ class RowSets:
                 ).fetchall()
                 if read:
                     columns = frozenset[str]().union(*(_columns(row[0]) for row in read))
-                    others.append(RowSet(self._opened(number)[1], columns, "whole"))
+                    others.append(RowSet(self.opened(number)[1], columns, "whole"))
             for other in others:
                 if not within < part.people.symmetric_difference_cardinality(other.people) <= most:
                     continue
@@ -294,7 +355,7 @@ class RowSets:
                 "select definition from released_sets where row_set = ? and role = 'rough'", (number,)
             ).fetchall()
             if stands:
-                people = self._opened(number)[1]
+                people = self.opened(number)[1]
                 if part.people.symmetric_difference_cardinality(people) <= within:
                     digest = digest_of(people)
                     found |= {(digest, str(definition)) for (definition,) in stands}
@@ -344,15 +405,153 @@ class _Earlier:
 
     @cached_property
     def digests(self) -> frozenset[str]:
-        return frozenset(digest for digest, _ in self._sets())
+        return frozenset(digest for digest, _, _ in self._sets())
 
     def definitions(self, digest: str) -> set[str]:
-        return {definition for found, definition in self._sets() if definition and found == digest}
+        return {definition for found, definition, _ in self._sets() if definition and found == digest}
 
-    def _sets(self) -> list[tuple[str, str]]:
+    def columns(self, digest: str) -> frozenset[str]:
+        return frozenset[str]().union(*(_columns(columns) for found, _, columns in self._sets() if found == digest))
+
+    def _sets(self) -> list[tuple[str, str, str]]:
         return self.connection.execute(
-            "select digest, definition from row_sets join released_sets on id = row_set where answer = ?", (self.name,)
+            "select digest, definition, columns from row_sets join released_sets on id = row_set where answer = ?",
+            (self.name,),
         ).fetchall()
+
+
+class _Stand(NamedTuple):
+    """What one answer has a set for."""
+
+    answer: str
+    columns: frozenset[str]
+    role: Role
+    definition: str
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A set as one of three, with all that stands over it. It is opened when somebody looks at its people."""
+
+    snapshot: str
+    digest: str
+    stands: tuple[_Stand, ...]
+    open: Callable[[], BitMap]
+
+    @cached_property
+    def people(self) -> BitMap:
+        return self.open()
+
+    @cached_property
+    def roles(self) -> set[str]:
+        return {stand.role for stand in self.stands}
+
+    @cached_property
+    def names(self) -> set[str]:
+        return {stand.answer for stand in self.stands}
+
+    @cached_property
+    def definitions(self) -> set[str]:
+        return {stand.definition for stand in self.stands if stand.definition}
+
+    def columns(self, answer: str | None = None) -> frozenset[str]:
+        """Of which columns sums are given over it: by one answer, or by any."""
+        return frozenset[str]().union(*(stand.columns for stand in self.stands if answer in (None, stand.answer)))
+
+
+class _Together:
+    """Earlier sets and those of the answers that are about to be given, as members of threes."""
+
+    def __init__(self, ledger: RowSets, load: Load, answers: Sequence[Answered], within: int) -> None:
+        self.ledger, self.load, self.within = ledger, load, within
+        self.own: dict[str, RowSet] = {}
+        self._stands: dict[str, list[_Stand]] = {}
+        for answer in answers:
+            for part in answer.sets:
+                if _may_be_of_three(part, within):
+                    self.own.setdefault(part.digest, part)
+                    stand = _Stand(answer.name, part.columns, part.role, part.definition)
+                    self._stands.setdefault(part.digest, []).append(stand)
+        self._members: dict[int | str, _Member] = {}
+
+    def member(self, place: int | str) -> _Member:
+        """A set by its id in the ledger, or by its digest among those about to be given."""
+        if place not in self._members:
+            self._members[place] = self._stored(place) if isinstance(place, int) else self._own(place)
+        return self._members[place]
+
+    def _own(self, digest: str) -> _Member:
+        rows = self.ledger.connection.execute(
+            "select id from row_sets where epoch >= ? and snapshot = ? and digest = ?",
+            (self.load.epoch, self.load.snapshot, digest),
+        ).fetchall()
+        before = [stand for (number,) in rows for stand in self.ledger.stands(number)]
+        people = self.own[digest].people
+        return _Member(self.load.snapshot, digest, (*self._stands[digest], *before), lambda: people)
+
+    def _stored(self, number: int) -> _Member:
+        ledger, load = self.ledger, self.load
+        digest, snapshot = ledger.named(number)
+        own = self._stands.get(digest, ()) if snapshot == load.snapshot else ()
+        return _Member(snapshot, digest, (*ledger.stands(number), *own), lambda: ledger.opened(number)[1])
+
+    def known(self, people: BitMap) -> bool:
+        digest = digest_of(people)
+        return digest in self.own or self.ledger.knows(self.load, digest)
+
+    def clash(self, part: RowSet, one: int | str, other: int | str, whole: bool) -> bool:
+        """Whether a set and two others, the first of the three being the whole or the last, tell of a few."""
+        members = [self.member(place) for place in (part.digest, one, other)]
+        if any(member.roles <= set(APART) for member in members) or len({m.digest for m in members}) < 3:
+            return False
+        shared = part.columns & members[1].columns() & members[2].columns()
+        names = set.intersection(*(member.names for member in members))
+        cells = [part.role == "cell", *(member.roles <= {"cell"} for member in members[1:])]
+        same_load = len({member.snapshot for member in members}) == 1
+        judged = any(cells) and any(all(shared <= member.columns(name) for member in members) for name in names)
+        if same_load and names and (judged or not shared):
+            # One answer has all three: what they leave over is under the rules on cells there.
+            return False
+        mine, first, second = (member.people for member in members)
+        three = Three.of(mine, first, second) if whole else Three.of(second, mine, first)
+        if len(three.few) > self.within:
+            return False
+        if not three.few:
+            if not same_load:
+                return bool(shared)
+            return not names and self._other_words(members, whole)
+        if not self._counts(three, members) or (all(cells) and not three.nested):
+            return False
+        if shared:
+            return True
+        return not names and not any(self.known(people) for people in three.counterparts())
+
+    def _counts(self, three: Three, members: Sequence[_Member]) -> bool:
+        """A handful counts where it is all the people of an answer, and lies in what the other two leave over."""
+        small = [member for member in members if len(member.people) <= self.within]
+        if not small:
+            return True
+        two = [member.people for member in members if len(member.people) > self.within]
+        if len(small) > 1 or not small[0].roles & set(WHOLE) or not three.nested:
+            return False
+        return two[0].symmetric_difference_cardinality(two[1]) > self.within
+
+    @staticmethod
+    def _other_words(members: Sequence[_Member], whole: bool) -> bool:
+        """Whether three groups, one of them a cohort, go together exactly, and not by what their conditions say."""
+        if not any("cohort" in member.roles for member in members) or not all(m.definitions for m in members):
+            return False
+        one, two, three = members if whole else (members[2], members[0], members[1])
+        return not any(
+            share_out(of_text(a), of_text(b), of_text(c))
+            for a in one.definitions
+            for b in two.definitions
+            for c in three.definitions
+        )
+
+
+def _may_be_of_three(part: RowSet, within: int) -> bool:
+    return part.size > 0 and part.role not in APART and (part.role in WHOLE or part.size > within)
 
 
 def _clash(
@@ -384,7 +583,12 @@ def _clash(
     less = part if part.size <= earlier.size else earlier
     if apart and less.size <= within and not (less.size and less.role in WHOLE and nested):
         return False
-    if part.columns & earlier.columns:
+    shared = part.columns & earlier.columns
+    # Of a group in an answer that gives these sums over the other set too, the rules on cells have judged.
+    judged = "cell" in (part.role, earlier.role) and (
+        shared <= answer.columns(earlier.digest) or shared <= other.columns(part.digest)
+    )
+    if shared and not judged and (nested or not part.role == earlier.role == "cell"):
         return True
     if part.role == earlier.role == "cell" and not nested:
         return False

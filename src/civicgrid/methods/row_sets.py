@@ -83,12 +83,19 @@ def cells(
     codes: Codes,
     places: int,
     levels: Callable[[int], tuple[tuple[str, int], ...]],
+    columns: frozenset[str] = frozenset(),
 ) -> list[RowSet]:
-    """The people of each place that a code names, from 0 to `places` - 1; `levels` says what a place stands for."""
+    """The people of each place that a code names, from 0 to `places` - 1; `levels` says what a place stands for. Sums of
+    the `columns` are given over each.
+    """
     order = np.argsort(codes.astype(np.min_scalar_type(max(places - 1, 0))), kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=places))
     pieces = np.split(numbers[order], ends[:-1])
-    return [RowSet(bitmap(piece), levels=levels(n)) for n, piece in enumerate(pieces) if len(piece) >= FEWEST]
+    return [
+        RowSet(bitmap(piece), columns, levels=levels(place))
+        for place, piece in enumerate(pieces)
+        if len(piece) >= FEWEST
+    ]
 
 
 def bitmap(numbers: npt.NDArray[np.uint32]) -> BitMap:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pyroaring import BitMap
+
 from civicgrid.canonical import digest
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.policy import Policy
@@ -17,9 +19,12 @@ from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.people import levels_of
 from civicgrid.methods.plan import Plan, sources
 from civicgrid.methods.row_sets import everybody
+from civicgrid.node.columns import Numbers
 from civicgrid.node.session import Data, Session
 from civicgrid.node.state import State
 from civicgrid.query import conditions
+from civicgrid.query.cohort import Cohort
+from civicgrid.query.table import Table
 
 MOST_ROUGH = 5
 """Of so many cohorts within a few people of each other, or of the same people by other conditions, a site tells roughly how
@@ -57,6 +62,8 @@ class Releases:
             return
         if self.state.row_sets.conflict(load, answers, within):
             raise Withheld(Code.DISCLOSURE, "too near to what was answered before")
+        if self._columns_clash(load, session, analyses, within):
+            raise Withheld(Code.DISCLOSURE, "a number that is another one, or a constant, but for a few people")
         people = answers[0].sets[0]
         given = self.state.row_sets.answers(load, people) | {answer.name: answer.given for answer in answers}
         if len(given) > self.policy().ledger.answers:
@@ -65,6 +72,20 @@ class Releases:
             raise Withheld(Code.DISCLOSURE, "sums of too many variables over so few people")
         if set(analyses) == set(methods):
             session.checked = (self.state.row_sets.entered, thresholds)
+
+    def _columns_clash(self, load: Load, session: Session, analyses: Sequence[str], within: int) -> bool:
+        """Whether a number of these analyses is, but for a few people, another one over the same people, or a constant."""
+        if session.numbers is None:
+            return False
+        asked: dict[str, tuple[BitMap, set[str]]] = {}
+        for name in analyses:
+            if name in session.summed and not self.state.row_sets.answered(session.answers[name].name):
+                for part in session.summed[name]:
+                    asked.setdefault(part.digest, (part.people, set()))[1].update(part.columns)
+        return any(
+            session.numbers.clash(load, self.state.released_columns, people, over, names, within)
+            for over, (people, names) in asked.items()
+        )
 
     def _told(self, load: Load, session: Session, analysis: str, within: int) -> int:
         return self.state.row_sets.rough(load, self._answered(session, analysis).sets[0], within)
@@ -87,13 +108,20 @@ class Releases:
             load, ledger = self._load(session, thresholds), self.state.row_sets
             alone = session.checked == (ledger.entered, thresholds)
             ledger.enter(load, self._answered(session, analysis), within)
+            if session.numbers is not None:
+                for part in session.summed.get(analysis, ()):
+                    given = session.numbers.columns(part.people, part.digest, sorted(part.columns))
+                    self.state.released_columns.enter(load, part.digest, given)
             if alone:
                 # All analyses of the plan were held against each other too, so this one changes nothing for the others.
                 session.checked = (ledger.entered, thresholds)
 
+    def _opened(self, cohort: Cohort) -> Table:
+        return self.data().open(cohort)
+
     def conditions(self, session: Session) -> str:
         """The name of the conditions that the people of a session are made by."""
-        return _Definitions(session.request.plan).cell(())
+        return digest(_Definitions(session.request.plan).cell(()).encode())
 
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
         """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
@@ -120,6 +148,10 @@ class Releases:
             plan = session.request.plan
             made_from, made_by = sources(plan.cohort), _Definitions(plan)
             name = digest(f"{plan.identity} {analysis} {session.table.snapshot}".encode())
+            found = plan.methods[analysis].row_sets(session.table)
+            if session.numbers is None:
+                session.numbers = Numbers(plan.cohort, session.table, self.state.seal, self._opened)
+            session.summed[analysis] = tuple(part for part in found if part.role == "whole" and part.columns)
             sets = [
                 RowSet(
                     part.people,
@@ -127,16 +159,18 @@ class Releases:
                     part.role,
                     made_by.cell(part.levels) if part.role == "cell" else "",
                 )
-                for part in plan.methods[analysis].row_sets(session.table)
+                for part in found
             ]
+            for part in session.summed[analysis]:
+                sets += session.numbers.groups(part, made_from)
             role: Role = "rough" if plan.methods[analysis].rough else "cohort"
             session.answers[analysis] = Answered(name, (everybody(session.table, made_by.cell(()), role), *sets))
         return session.answers[analysis]
 
 
 class _Definitions:
-    """The conditions that the groups of a plan are made by, each as a digest. The same words say something else about
-    another data set, but where there are none: everybody is everybody.
+    """The conditions that the groups of a plan are made by, each as a text. The same words say something else about another
+    data set, but where there are none: everybody is everybody.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -152,4 +186,4 @@ class _Definitions:
             if not 0 <= code < len(known):
                 return ""
             found = found | conditions.of_level(self.columns[name], known[code])
-        return digest("\n".join([self.dataset, *sorted(found)] if found else []).encode())
+        return conditions.text_of(frozenset(condition.about(self.dataset) for condition in found))

@@ -14,11 +14,12 @@ from pyroaring import BitMap
 
 from civicgrid.curation.store import Store
 from civicgrid.disclosure.codes import Code, Withheld
-from civicgrid.disclosure.row_sets import Answered
+from civicgrid.disclosure.row_sets import Answered, RowSet
 from civicgrid.disclosure.shapes import Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import DataError
 from civicgrid.methods.plan import Plan, reads
+from civicgrid.node.columns import Numbers
 from civicgrid.omop.vocabulary import unknown_concepts
 from civicgrid.query.cohort import Cohort
 from civicgrid.query.engines.duckdb import DuckDBEngine
@@ -176,7 +177,8 @@ class Session:
     """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
 
     `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
-    for the ledger, `answers` keeps the sets of people behind each, `asks` the digests of what has been asked about `rows`,
+    for the ledger, `answers` keeps the sets of people behind each, `summed` those over which there are sums of columns of
+    the cohort, `numbers` the sums of these columns, `asks` the digests of what has been asked about `rows`,
     and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it; `fitting`
     which analyses can be answered here at all.
     """
@@ -186,6 +188,8 @@ class Session:
     rows: str
     first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
     answers: dict[str, Answered] = field(default_factory=dict)
+    numbers: Numbers | None = None
+    summed: dict[str, tuple[RowSet, ...]] = field(default_factory=dict)
     asks: set[str] | None = None
     checked: tuple[int, Thresholds] | None = None
     fitting: dict[tuple[str, Thresholds], bool] = field(default_factory=dict)

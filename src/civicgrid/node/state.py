@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from civicgrid.disclosure.columns import ReleasedColumns
 from civicgrid.disclosure.epochs import Epochs
 from civicgrid.disclosure.ledger import Ledger
 from civicgrid.disclosure.row_sets import RowSets
@@ -80,6 +81,7 @@ class State:
         self._seal = seal
         self._row_sets = None if seal is None else RowSets(self.connection, seal)
         self._epochs = None if seal is None else Epochs(self.connection, seal)
+        self._released_columns = None if seal is None else ReleasedColumns(self.connection, seal)
 
     def _check_form(self, path: Path | None) -> None:
         """ConfigError for a file of another form: its ledger would be held against people whom it is not about."""
@@ -113,6 +115,13 @@ class State:
         if self._epochs is None:
             raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
         return self._epochs
+
+    @property
+    def released_columns(self) -> ReleasedColumns:
+        """The numbers behind earlier answers. ConfigError where the state was opened without the site's seal."""
+        if self._released_columns is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._released_columns
 
     @contextmanager
     def transaction(self, write: str) -> Iterator[sqlite3.Connection]:

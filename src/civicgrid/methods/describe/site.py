@@ -119,7 +119,9 @@ def row_sets(layout: Layout, table: Table) -> tuple[RowSet, ...]:
         # How the people without a value fall into the groups is in the table of the variable, under the rule on cells.
         sets.append(RowSet(bitmap(held), frozenset((name,)), role="whole"))
         levels = len(layout.levels(name)) - 1
-        sets += cells(held, codes, groups * levels, _names(layout, name, levels))
+        # Of a number each group has its sums; of a category the levels are counted.
+        summed = frozenset((name,)) if layout.schema[name].numeric and layout.by is not None else frozenset[str]()
+        sets += cells(held, codes, groups * levels, _names(layout, name, levels), summed)
         if layout.by is not None and not layout.schema[name].numeric:
             sets += cells(held, codes % levels, levels, partial(_level, name))
     return tuple(sets)

@@ -51,6 +51,9 @@ async def unwritable(request: Request, error: Exception) -> Response:
 async def plain(request: Request, error: Exception) -> Response:
     """No such address, or not by this method."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        page: Response = await request.app.state.not_found(request)
+        return page
     headers = error.headers or {}
     words = {"Not Found": "There is nothing at this address. What there is stands in /openapi.json."}
     if error.status_code == 405:

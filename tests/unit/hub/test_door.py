@@ -64,7 +64,7 @@ def length(got: bytes) -> int:
         ("HEAD", "/healthz", False, 405),
         ("TRACE", "/healthz", False, 405),
         ("DELETE", "/api/network", False, 405),
-        ("GET", "/", False, 404),
+        ("GET", "/nowhere", False, 404),
         ("GET", "/api/studies/%2e%2e/x", False, 404),
         ("GET", "/../../etc/passwd", False, 404),
     ],

@@ -33,3 +33,15 @@ class WireError(CivicGridError):
 
 class FitError(CivicGridError):
     """A model that has no finite or no unique answer: separation, collinearity, a constant column."""
+
+
+class NotAllowed(CivicGridError):
+    """Something that this person may not do."""
+
+
+class StateError(CivicGridError):
+    """Something that cannot be done to a record as it stands, or with what was filled in."""
+
+
+class Missing(CivicGridError):
+    """A record or page that is not there, or not for this person to see."""

@@ -88,6 +88,73 @@ audit = sa.Table(
 )
 
 
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("changed", sa.Float, nullable=False),
+    sa.Index("records_state", "kind", "state", "changed"),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("act", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+"""Every form that a record has had. An account has one version alone, the present one, so that it can be emptied."""
+
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Index("marks_value", "kind", "name", "value"),
+)
+"""What records are looked up by, beside their id and state."""
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("last", sa.Integer, nullable=False),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("read", sa.Float),
+    sa.Column("mailed", sa.Float),
+)
+
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    sa.Column("began", sa.Float, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
+)
+"""Who is signed in: by the digest of the token that the browser holds, never by the token."""
+
+
 def connect(url: str) -> sa.Engine:
     """The hub's database, brought to the newest schema. ConfigError where it cannot be opened."""
     try:

@@ -44,6 +44,10 @@ class HubSettings(Node):
     `…_requests` are how many requests a second are answered: of one node's key, of one person's, and of one client address
     among those whose signature has not been found to hold; ten seconds' worth may come at once. `polls` is how many
     requests of one key may wait at a time, `connections` how many may be open in all.
+
+    `service_name` is what the pages are headed with. Somebody who has signed in stays so for `sign_in_hours`, and for
+    `idle_minutes` without a click. With `demo_people` whoever sits at this machine may act as any person there is: for
+    trying out, on loopback alone.
     """
 
     network: Name
@@ -62,6 +66,10 @@ class HubSettings(Node):
     address_requests: float = Field(default=50.0, gt=0)
     polls: int = Field(default=32, gt=0)
     connections: int = Field(default=1000, gt=0)
+    service_name: Annotated[str, Field(min_length=1, max_length=80)] = "Civic Grid"
+    demo_people: bool = False
+    sign_in_hours: float = Field(default=12.0, gt=0)
+    idle_minutes: float = Field(default=60.0, gt=0)
 
     @property
     def public(self) -> str:

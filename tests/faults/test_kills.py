@@ -15,6 +15,7 @@ import pytest
 
 from civicgrid.client.connect import RemoteGrid
 from civicgrid.transport import Unreachable
+from faults import test_page_kills
 from faults.network import SITES, FaultyNetwork, Running, same, stopped, study
 from faults.writes import durable_writes
 
@@ -37,7 +38,8 @@ HEARING = [("nonces", "mark"), ("nonces", "pruned"), ("nonces", "seen")]
 LEAVING = [("nonces", "closed")]
 GREETED = [("hub", "hello")]
 RESTORED = [("node", "resent")]
-EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED]
+ON_PAGES = [("hub", write) for write in test_page_kills.WRITES]
+EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED, ON_PAGES]
 
 
 def test_every_durable_write_has_a_name_and_is_died_at() -> None:

@@ -20,13 +20,13 @@ FOLDERS = ("node", "hub", "trust", "disclosure", "governance", "methods", "query
 # Functions that write inside the transaction of their caller, as their docstrings say.
 CALLER_COMMITS = {
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
-    "journal.add",
+    "journal.add", "self._commit", "self._write", "self._next_id", "act.do",
     "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip
 
 # Writes of a person's command and of no study, each one transaction, or one file put in place whole.
 BY_COMMAND = {
-    "hub/home.py:create", "hub/home.py:admit_site", "hub/home.py:admit_person",
+    "hub/records.py:seed", "hub/home.py:create", "hub/home.py:admit_site", "hub/home.py:admit_person",
     "node/home.py:create", "node/home.py:add_custodian", "node/home.py:pin", "node/permits.py:_write",
     "node/backup.py:back_up", "node/backup.py:_take", "node/backup.py:_checked",
     "trust/keys.py:save", "trust/seal.py:save",

@@ -33,7 +33,11 @@ from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
 from civicgrid.hub.limits import Limits, Throttled, TooLarge
 from civicgrid.hub.openapi import DESCRIPTION, ROUTES
+from civicgrid.hub.pages import mount
+from civicgrid.hub.records import Records
 from civicgrid.hub.runs import Runs
+from civicgrid.hub.sign_in import SignIns
+from civicgrid.hub.web import Service
 from civicgrid.methods import METHODS
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.nonces import Nonces
@@ -83,6 +87,12 @@ class Hub:
             self.reloaded = time.monotonic()
             self.reload()
         return key if key in self.by_key or key in self.people else None
+
+    def last_seen(self, site: str) -> float | None:
+        """When the site's node last said hello, as far as is written down."""
+        with self.engine.connect() as connection:
+            seen = connection.execute(sa.select(db.sites.c.seen).where(db.sites.c.site == site)).scalar()
+        return None if seen is None else float(seen)
 
     def connected(self, site: str) -> bool:
         line = self.runs.lines.get(site)
@@ -190,6 +200,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, (method, described) in ROUTES.items():
         app.add_api_route(path, endpoints[path], methods=[method], **described)
+    mount(app, Service(hub, Records(engine, journal), SignIns(journal, settings)))
     return app
 
 
@@ -403,6 +414,9 @@ async def _unwritable(request: Request, error: Exception) -> Response:
 
 async def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        page: Response = await request.app.state.not_found(request)
+        return page
     headers = error.headers or {}
     words = {"Not Found": "There is nothing at this address. What there is stands in /openapi.json."}
     if error.status_code == 405:

@@ -7,6 +7,7 @@ a researcher watches is read from the same lines.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,15 @@ class Journal:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._turn = threading.Lock()
         self._last: Head | None = None
         self._lines: list[dict[str, object]] = []
 
     @contextmanager
     def transaction(self, write: str) -> Iterator[sa.Connection]:
         """All or nothing: the caller's writes and the lines about them. `write` is the name of its kill points."""
+        # Pages are answered beside the rounds of studies, in threads of their own.
+        self._turn.acquire()
         before = self._last
         try:
             with self.engine.begin() as connection:
@@ -45,6 +49,7 @@ class Journal:
             raise
         finally:
             self._lines = []
+            self._turn.release()
 
     def add(self, connection: sa.Connection, run: str | None, action: str, **details: Detail) -> None:
         """A line: what happened (`action`), to which run, with digests, names of sites and numbers of messages."""

@@ -19,7 +19,7 @@ from civicgrid.canonical import Node, describe
 from civicgrid.errors import Missing, StateError
 from civicgrid.governance.acts import Act, Asked, Outcome, Record
 from civicgrid.governance.people import Account
-from civicgrid.governance.permissions import NOTHING, Subject, check, may
+from civicgrid.governance.permissions import NOTHING, check, may
 from civicgrid.governance.table import ACTS, IDS, RECORDS
 from civicgrid.hub import database as db
 from civicgrid.hub.journal import Journal
@@ -89,8 +89,31 @@ class Records:
                 for row in rows
             ]
 
-    def subject(self, kind: str, id: str, act: Act) -> Subject:
-        return act.about(self.get(kind, id), self)
+    @staticmethod
+    def act(name: str) -> Act:
+        """The act of this name. Missing where there is none."""
+        if name not in ACTS:
+            raise Missing(f"There is nothing called {name[:80]!r} to do.")
+        return ACTS[name]
+
+    def unread(self, account: str) -> int:
+        """How many notices somebody has not read yet."""
+        table = db.notices.c
+        query = sa.select(sa.func.count()).select_from(db.notices).where(table.account == account, table.read.is_(None))
+        with self.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def notices(self, account: str) -> list[Mapping[str, Any]]:
+        """What somebody has been told, the latest first."""
+        query = sa.select(db.notices).where(db.notices.c.account == account).order_by(db.notices.c.at.desc())
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def read_notices(self, account: str, now: dt.datetime) -> None:
+        """Somebody has seen all that they were told."""
+        own = (db.notices.c.account == account) & db.notices.c.read.is_(None)
+        with self.journal.transaction("notices") as connection:
+            connection.execute(sa.update(db.notices).where(own).values(read=now.timestamp()))
 
     def allowed(self, actor: Account, record: Record, now: dt.datetime) -> list[Act]:
         """What this person may do to the record as it stands: what the page offers."""
@@ -117,9 +140,7 @@ class Records:
         `id` is empty for an act that makes a record; `seen` is the version that the person had before them. NotAllowed,
         StateError, FormError or Missing where it cannot be done: then nothing is stored.
         """
-        act = ACTS.get(action)
-        if act is None:
-            raise Missing(f"There is nothing called {action[:80]!r} to do.")
+        act = self.act(action)
         record, version = self._present(act.kind, id) if act.before else (None, 0)
         check(actor, action, act.about(record, self) if act.before else NOTHING, now)
         if record is not None:
@@ -128,8 +149,8 @@ class Records:
                 raise StateError(f"{id} has been changed since you opened it. Look at it again before you go on.")
         form = filled(act.form, data)
         with self.journal.transaction("act") as connection:
-            outcome = act.do(Asked(actor, form, record, now, self, lambda kind: _next_id(connection, kind)))
-            self._store(connection, act, actor, outcome, {(act.kind, id): version} if act.before else {}, now)
+            outcome = act.do(Asked(actor, form, record, now, self, lambda kind: self._next_id(connection, kind)))
+            self._commit(connection, act, actor, outcome, {(act.kind, id): version} if act.before else {}, now)
         return outcome.records[0]
 
     def seed(self, records: tuple[Record, ...], now: dt.datetime) -> None:
@@ -148,7 +169,7 @@ class Records:
             raise Missing(f"There is no {kind} called {id[:80]!r}.")
         return _read(kind, row[0]), int(row[1])
 
-    def _store(
+    def _commit(
         self,
         connection: sa.Connection,
         act: Act,
@@ -212,6 +233,16 @@ class Records:
         if found:
             connection.execute(sa.insert(db.marks), found)
 
+    @staticmethod
+    def _next_id(connection: sa.Connection, kind: str) -> str:
+        last = connection.execute(sa.select(db.counters.c.last).where(db.counters.c.kind == kind)).scalar()
+        if last is None:
+            connection.execute(sa.insert(db.counters).values(kind=kind, last=1))
+        else:
+            connection.execute(sa.update(db.counters).where(db.counters.c.kind == kind).values(last=last + 1))
+        return f"{IDS[kind]}{(last or 0) + 1}"
+
+
 
 def filled(form: type[Node], data: Mapping[str, Any]) -> Node:
     """The form with what was filled in, text read as what each field takes. FormError with words for each field."""
@@ -254,15 +285,6 @@ def _where(kind: str, where: Mapping[str, str]) -> sa.Select[Any]:
                 table.c.id.in_(sa.select(mark.id).where(mark.kind == kind, mark.name == name, mark.value == value))
             )
     return query
-
-
-def _next_id(connection: sa.Connection, kind: str) -> str:
-    last = connection.execute(sa.select(db.counters.c.last).where(db.counters.c.kind == kind)).scalar()
-    if last is None:
-        connection.execute(sa.insert(db.counters).values(kind=kind, last=1))
-    else:
-        connection.execute(sa.update(db.counters).where(db.counters.c.kind == kind).values(last=last + 1))
-    return f"{IDS[kind]}{(last or 0) + 1}"
 
 
 def _read(kind: str, body: str) -> Any:

@@ -147,14 +147,19 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula."""
 
 
-def as_csv(table: OutputTable) -> str:
-    """The table for a file: values as published, hidden and missing ones empty. A text that a spreadsheet would run is
-    kept from it by an apostrophe (OWASP, CSV Injection): names of levels come from the data of others.
+def safe_cell(value: object) -> object:
+    """A value for a cell of a CSV file: text that a spreadsheet would run is kept from it by an apostrophe (OWASP, CSV
+    Injection), since names and levels come from others.
     """
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(FORMULAS) else value
+
+
+def as_csv(table: OutputTable) -> str:
+    """The table for a file: values as published, hidden and missing ones empty."""
     held = StringIO()
     writer = csv.writer(held, lineterminator="\n")
     for row in ([column.name for column in table.columns], *table.rows):
-        writer.writerow([f"'{v}" if isinstance(v, str) and v.lstrip(" ").startswith(FORMULAS) else v for v in row])
+        writer.writerow([safe_cell(value) for value in row])
     return held.getvalue()
 
 

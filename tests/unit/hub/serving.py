@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,8 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, **settings: Any) -> Iterator[Served]:
+def served(folder: Path, prepare: Callable[[HubHome], None] | None = None, **settings: Any) -> Iterator[Served]:
+    """The hub, running. `prepare` puts more into its database before it starts."""
     home = HubHome(folder / "hub")
     port = free_port()
     home.create(HubSettings(network=NETWORK, port=port, **settings))
@@ -93,6 +94,8 @@ def served(folder: Path, **settings: Any) -> Iterator[Served]:
         )
         admit_site(engine, members[site])
     engine.dispose()
+    if prepare is not None:
+        prepare(home)
     with (home.path / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "civicgrid", "hub", "serve", str(home.path)],

@@ -1,0 +1,75 @@
+"""A service with people of every role, to be looked at: a hub as a process of its own, and what stands in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import httpx2
+
+from civicgrid.governance.people import SCOPED, TERMS, Account, Accreditation, Grant, Organisation, Role
+from civicgrid.hub.home import HubHome
+from civicgrid.hub.journal import Journal
+from civicgrid.hub.pages import PAGES
+from civicgrid.hub.records import Records
+from civicgrid.hub.web import Page
+from unit.hub.serving import Served, served
+
+NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+SCOPES = {"site": "leeds", "panel": "yorkshire", "sector": "community"}
+
+EXAMPLES: dict[str, str] = {
+    "/people/{id}": "/people/a-researcher",
+    "/people/{id}/{act}": "/people/a-researcher/accredit",
+}
+"""For each page whose address has a part that varies, one address. tests/browser/test_pages.py holds it complete."""
+
+
+def person(role: Role) -> Account:
+    """Somebody who has this role and no other."""
+    place = SCOPED.get(role)
+    return Account(
+        id=f"a-{role.replace('_', '-')}",
+        name=f"Demo {role.replace('_', ' ')}",
+        organisation="demo-hospital",
+        grants=(Grant(role=role, scope=SCOPES[place] if place else ""),),
+        terms=TERMS,
+        accreditation=Accreditation(scheme="Demo accreditation", until=dt.date(2030, 1, 31)),
+    )
+
+
+PEOPLE = {role: person(role) for role in get_args(Role)}
+
+
+def seed(home: HubHome) -> None:
+    """The people, in the hub's database."""
+    engine = home.engine()
+    records = Records(engine, Journal(engine))
+    hospital = Organisation(id="demo-hospital", name="Demo Hospital", sector="health service")
+    records.seed((hospital, *PEOPLE.values()), NOW)
+    engine.dispose()
+
+
+@contextmanager
+def service(folder: Path, filled: bool = True) -> Iterator[Served]:
+    """The hub, running; empty of records, or with what `seed` puts there."""
+    with served(folder, demo_people=True, prepare=seed if filled else None) as hub:
+        yield hub
+
+
+def address(page: Page) -> str:
+    return EXAMPLES.get(page.path, page.path)
+
+
+def signed_in(hub: Served, account: str) -> httpx2.Client:
+    """A client with the cookie of somebody who has signed in, as a browser has it."""
+    client = httpx2.Client(base_url=hub.address, follow_redirects=False, timeout=30)
+    answer = client.post("/sign-in", data={"person": account, "to": "/"})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+PATHS = {page.path: page for page in PAGES}

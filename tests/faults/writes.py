@@ -22,6 +22,7 @@ CALLER_COMMITS = {
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
     "released_columns.enter",
     "journal.add", "self._commit", "self._write", "self._next_id", "act.do",
+    "register.append", "register.commit", "register.erase",
     "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip
 
@@ -29,7 +30,7 @@ CALLER_COMMITS = {
 BY_COMMAND = {
     "hub/records.py:seed", "hub/home.py:create", "hub/home.py:admit_site", "hub/home.py:admit_person",
     "node/home.py:create", "node/home.py:add_custodian", "node/home.py:pin", "node/permits.py:_write",
-    "node/backup.py:back_up", "node/backup.py:_take", "node/backup.py:_checked",
+    "node/backup.py:back_up", "node/witness.py:forget", "node/backup.py:_take", "node/backup.py:_checked",
     "trust/keys.py:save", "trust/seal.py:save",
 }  # fmt: skip
 
@@ -89,6 +90,7 @@ class _File:
                     covered.update(inner for statement in node.body for inner in ast.walk(statement))
         # The places that make the transactions themselves: between `begin` and the kill points around `commit`.
         points = [call for call in calls(function) if dotted(call) == "reach" and len(call.args) == 3]
+        points.sort(key=lambda call: call.lineno)
         keeps = keeps or bool(points)
         self._made(points)
         for call in calls(function):

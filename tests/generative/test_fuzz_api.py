@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import civicgrid as cg
-from civicgrid.hub.openapi import ROUTES
+from civicgrid.hub.openapi import PUBLIC, ROUTES
 from civicgrid.methods.plan import bind
 from civicgrid.query.types import Schema, category
 from civicgrid.trust.envelope import Envelope
@@ -106,6 +106,8 @@ def unharmed(hub: Served) -> None:
 @pytest.mark.parametrize("path", ROUTES)
 def test_requests_as_described_and_otherwise(hub: Served, description: Any, path: str, mode: GenerationMode) -> None:
     before = hub.stored()
+    if mode is GenerationMode.NEGATIVE and not description["paths"][path][ROUTES[path][0].lower()].get("parameters"):
+        pytest.skip("nothing is asked for here that could be asked for wrongly")
     operation = schemathesis.openapi.from_dict(description)[path][ROUTES[path][0]]
     signers = st.sampled_from([None, hub.people[0], hub.sites["leeds"], SigningKey.generate()])
     session = requests.Session()
@@ -121,7 +123,7 @@ def test_requests_as_described_and_otherwise(hub: Served, description: Any, path
         if answer.status_code >= 400:
             assert set(answer.json()) == {"error"}
             assert "Traceback" not in answer.text
-        if key is None:
+        if key is None and path not in PUBLIC:
             assert answer.status_code in (400, 401, 404)
 
     each()

@@ -1,7 +1,8 @@
 """A use of data in the fields of the HDR UK data use register, version 2.
 
 One table of fields, in the register's order, each with what the use has for it: page, CSV and the public register read it.
-The CSV is the table of `table`, written by `present.tables.as_csv`, which keeps a spreadsheet from running what a field holds.
+The CSV is the table of `table`, written by `present.tables.as_csv`, which keeps a spreadsheet from running what a field
+holds.
 
 A use names people only where they have agreed to be named: what goes here is public.
 

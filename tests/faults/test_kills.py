@@ -37,7 +37,9 @@ HEARING = [("nonces", "mark"), ("nonces", "pruned"), ("nonces", "seen")]
 LEAVING = [("nonces", "closed")]
 GREETED = [("hub", "hello")]
 RESTORED = [("node", "resent")]
-EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED]
+# In `test_kill_describe`, since no study is part of it:
+DESCRIBED = [("node", "profiled")]
+EVERY = [DESCRIBED, STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED]
 
 
 def test_every_durable_write_has_a_name_and_is_died_at() -> None:

@@ -4,7 +4,8 @@ There are no minima, maxima, means or quantiles: each can be one person's. A cat
 edges that follow from its declared range alone; of a number without one, and of a date, only what is missing is counted.
 Everything here has been through `disclosure.release` under `coarse` thresholds before anybody sees it, the site's own staff
 included: small cells are hidden with others beside them, small bins merged, and every count rounded to at least the size of
-the smallest cell shown.
+the smallest cell shown. Nobody and a few look the same: a level that is hidden may have nobody. How many have no value is
+said only where they are many enough; else they are left out of the table, and the profile says that they are fewer.
 
 Two profiles of nearly the same people are the node's business (`node.profiles`): a variable is told anew only when none of
 its groups has changed by a few people.
@@ -60,13 +61,15 @@ class Bin(Node):
 
 
 class VariableProfile(Node):
-    """One variable. `people` have a value, `missing` have none; None where the site hides that. `as_of` is the day of the
-    load that the numbers are of, which may be an earlier one than that of the record.
+    """One variable. `people` have a value; `missing` have none, or fewer than `missing_below`; None where that is hidden.
+
+    `as_of` is the day of the load that the numbers are of, which may be an earlier one than that of the record.
     """
 
     as_of: dt.date
     people: int | None = None
     missing: int | None = None
+    missing_below: int | None = None
     levels: tuple[LevelCount, ...] = ()
     bins: tuple[Bin, ...] = ()
 
@@ -79,12 +82,13 @@ class VariableProfile(Node):
 
 
 def coarse(thresholds: Thresholds) -> Thresholds:
-    """The thresholds of a profile: the site's own, and every count rounded to a multiple of the smallest cell shown.
+    """The thresholds of a profile: the site's own, a count of nobody hidden like one of a few, and every count rounded to a
+    multiple of the smallest cell shown.
 
     A profile is seen by everybody and for good, so that it must say less than an answer to somebody with a permit.
     """
     base = math.lcm(thresholds.round_to, max(thresholds.min_cell, 1))
-    return thresholds.model_copy(update={"round_to": base})
+    return thresholds.model_copy(update={"round_to": base, "zeros": thresholds.min_cell > 0})
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ def everybody(table: Table) -> Part:
     return Part(EVERYBODY, share, ((bitmap(table.numbers), ()),))
 
 
-def part_of(table: Table, name: str) -> Part:
-    """What is to be told of one column of a table."""
+def part_of(table: Table, name: str, min_cell: int) -> Part:
+    """What is to be told of one column of a table, people without a value only where they are `min_cell` or more."""
     column = table.schema[name]
     edges = edges_of(column)
     codes = _codes(table, name, column, edges)
@@ -115,14 +119,13 @@ def part_of(table: Table, name: str) -> Part:
     places = len(edges) + 1 if len(edges) else max(len(levels), 1)
     # The last place is that of who has no value.
     counts = np.bincount(codes, minlength=places + 1).astype(np.int64)
+    told_missing = counts[-1:] if counts[-1] >= min_cell else counts[:0]
+    present = counts[:-1] if len(levels) else np.array([counts[:-1].sum()], dtype=np.int64)
+    cells = np.concatenate([present, told_missing])
+    labels = (*(levels or ("(a value)",)), MISSING)[: len(cells)]
+    share: Share = (Counts(name, cells, (Dimension(name, labels),)),)
     if len(edges):
-        present = np.array([counts[:-1].sum(), counts[-1]], dtype=np.int64)
-        share: Share = (
-            Counts(name, present, (Dimension(name, ("(a value)", MISSING)),)),
-            Histogram(f"{name} by bin", counts[:-1].reshape(1, -1), edges, _GROUP[0]),
-        )
-    else:
-        share = (Counts(name, counts, (Dimension(name, (*(levels or ("(a value)",)), MISSING)),)),)
+        share = (*share, Histogram(f"{name} by bin", counts[:-1].reshape(1, -1), edges, _GROUP[0]))
     numbers = table.numbers
     groups = [(bitmap(numbers[codes == place]), _named(name, levels, place)) for place in range(places + 1)]
     return Part(name, share, tuple(groups))
@@ -144,25 +147,29 @@ def read_count(raw: bytes) -> int | None:
     return None if count.hidden is not None and bool(count.hidden) else int(count.values)
 
 
-def read(raw: bytes, name: str, column: ColumnType, as_of: dt.date, base: int) -> VariableProfile:
-    """The profile of a variable, from what was told of it; `base` is what the counts were rounded to."""
+def read(raw: bytes, name: str, column: ColumnType, as_of: dt.date, thresholds: Thresholds) -> VariableProfile:
+    """The profile of a variable, from what was told of it under these thresholds of the site."""
+    names = levels_of(column)
     if not raw:
-        return VariableProfile(as_of=as_of, levels=tuple(LevelCount(level=level) for level in levels_of(column)))
+        return VariableProfile(as_of=as_of, levels=tuple(LevelCount(level=level) for level in names))
     found = combine([raw])
     counts = found[name]
     shown: list[int | None] = [
         None if hidden else int(value)
         for value, hidden in zip(counts.values, np.asarray(counts.hidden).tolist(), strict=True)
     ]
-    levels, missing = shown[:-1], shown[-1]
+    places = max(len(names), 1)
+    levels, missing = shown[:places], shown[places:]
     present = [count for count in levels if count is not None]
+    binned = found.get(f"{name} by bin")
     return VariableProfile(
         as_of=as_of,
         # A sum without the hidden levels would be another number than the one that it is called.
         people=sum(present) if len(present) == len(levels) else None,
-        missing=missing,
-        levels=tuple(LevelCount(level=name, people=count) for name, count in zip(levels_of(column), levels, strict=False)),
-        bins=_bins(found[f"{name} by bin"], edges_of(column), base) if f"{name} by bin" in found else (),
+        missing=missing[0] if missing else None,
+        missing_below=None if missing else thresholds.min_cell,
+        levels=tuple(LevelCount(level=level, people=count) for level, count in zip(names, levels, strict=False)),
+        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to),
     )
 
 

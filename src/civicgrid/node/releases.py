@@ -15,11 +15,12 @@ from civicgrid.disclosure.policy import Policy
 from civicgrid.disclosure.row_sets import Answered, Load, Role, RowSet
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.people import levels_of
-from civicgrid.methods.plan import Plan, sources
+from civicgrid.methods.plan import sources
 from civicgrid.methods.row_sets import everybody
 from civicgrid.node.session import Data, Session
 from civicgrid.node.state import State
 from civicgrid.query import conditions
+from civicgrid.query.cohort import Cohort
 
 MOST_ROUGH = 5
 """Of so many cohorts within a few people of each other, or of the same people by other conditions, a site tells roughly how
@@ -90,11 +91,13 @@ class Releases:
 
     def conditions(self, session: Session) -> str:
         """The name of the conditions that the people of a session are made by."""
-        return _Definitions(session.request.plan).cell(())
+        return Definitions(session.request.plan.cohort).cell(())
 
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
-        """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
-        dataset, snapshot = session.request.plan.dataset, session.table.snapshot
+        return self.load(session.request.plan.dataset, session.table.snapshot, thresholds)
+
+    def load(self, dataset: str, snapshot: str, thresholds: Thresholds) -> Load:
+        """The load of a snapshot, with its epoch: by when it was made, not by when it is first asked about."""
         known = self.state.epochs.known(dataset, snapshot)
         if known is not None:
             return known
@@ -114,7 +117,7 @@ class Releases:
         """The sets behind an analysis, everybody first, over columns of the data; worked out once a session."""
         if analysis not in session.answers:
             plan = session.request.plan
-            made_from, made_by = sources(plan.cohort), _Definitions(plan)
+            made_from, made_by = sources(plan.cohort), Definitions(plan.cohort)
             name = digest(f"{plan.identity} {analysis} {session.table.snapshot}".encode())
             sets = [
                 RowSet(
@@ -130,13 +133,13 @@ class Releases:
         return session.answers[analysis]
 
 
-class _Definitions:
-    """The conditions that the groups of a plan are made by, each as a digest."""
+class Definitions:
+    """The conditions that the groups of a cohort are made by, each as a digest."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.schema = plan.schema
-        self.columns = {column.name: column.series for column in plan.cohort.columns}
-        self.population = conditions.of_population(plan.cohort.population)
+    def __init__(self, cohort: Cohort) -> None:
+        self.schema = cohort.schema
+        self.columns = {column.name: column.series for column in cohort.columns}
+        self.population = conditions.of_population(cohort.population)
 
     def cell(self, levels: Sequence[tuple[str, int]]) -> str:
         """Of the people of the cohort at these levels; nothing where a level is missing or a number."""

@@ -36,6 +36,10 @@ class Data(ABC):
         """The data sets, as the site announces them."""
 
     @abstractmethod
+    def tables(self, dataset: str) -> tuple[str, ...]:
+        """For an OMOP data set: the tables that the load held."""
+
+    @abstractmethod
     def people(self, dataset: str) -> BitMap:
         """The numbers of all people of a data set, for the release ledger alone."""
 
@@ -64,6 +68,9 @@ class Stored(Data):
             Holding(name=held.name, kind=held.kind, snapshot=held.snapshot, dictionary=held.schema)
             for held in self.store.datasets()
         )
+
+    def tables(self, dataset: str) -> tuple[str, ...]:
+        return self.store.dataset(dataset).tables
 
     def people(self, dataset: str) -> BitMap:
         return self.store.people(dataset)

@@ -19,7 +19,6 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from rdflib import DCTERMS, FOAF, PROV, RDF, RDFS, SKOS, XSD, Graph, Namespace, URIRef
 from rdflib import Literal as Text
-from rdflib.exceptions import ParserError
 
 from civicgrid.canonical import MAX_BYTES, describe
 from civicgrid.catalogue.duo import TERMS, Condition
@@ -125,7 +124,10 @@ def read(text: str, base: str, form: Format = "turtle") -> tuple[Record, ...]:
         if form == "json-ld":
             _own_context(json.loads(text))
         made.parse(data=text, format=form)
-    except (ParserError, SyntaxError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except DataError:
+        raise
+    except Exception as error:
+        # The parsers raise what they stumble over, an IndexError too; their words may quote the file.
         raise DataError(f"The metadata could not be read as {form} ({type(error).__name__}). Check the file.") from None
     found = [_record(made, node, base) for node in made.subjects(RDF.type, DCAT.Dataset) if isinstance(node, URIRef)]
     return tuple(sorted(found, key=lambda record: record.identifier))

@@ -133,12 +133,20 @@ def _flat(entity: Any) -> Entity:
     """An entity as RO-Crate writes them: flat, with nothing of JSON-LD's own but ids, types and values."""
     if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
         raise DataError("Expected entities with an @id in the crate; another came.")
+    kinds = entity.get("@type", [])
+    if not all(isinstance(kind, str) for kind in (kinds if isinstance(kinds, list) else [kinds])):
+        raise DataError("Expected the types of a crate's entities as words; something else came.")
     for name, value in entity.items():
         if name in ("@id", "@type"):
             continue
         for inside in value if isinstance(value, list) else [value]:
             plain = not isinstance(inside, dict | list)
-            named = isinstance(inside, dict) and set(inside) in VALUES
+            named = (
+                isinstance(inside, dict)
+                and set(inside) in VALUES
+                and not any(isinstance(part, dict | list) for part in inside.values())
+                and isinstance(inside.get("@id", ""), str)
+            )
             if name.startswith("@") or not (plain or named):
                 raise DataError("Expected a flat RO-Crate; an entity of this one holds another. Flatten it.")
     return entity

@@ -9,7 +9,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from benchmarks import exactness, ledger, logistic, masking, register, rounds, simulation
+from benchmarks import catalogue, exactness, ledger, logistic, masking, register, rounds, simulation
 from benchmarks.tables import machine
 
 PEERS = ("glum", "scikit-learn", "statsmodels")
@@ -19,6 +19,7 @@ ALL: dict[str, Callable[[], str]] = {
     "masking": masking.run,
     "ledger": ledger.run,
     "register": register.run,
+    "catalogue": catalogue.run,
     "rounds": rounds.run,
     "simulation": simulation.run,
     "logistic-1m": lambda: logistic.run(1_000_000, PEERS),

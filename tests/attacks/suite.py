@@ -5,12 +5,13 @@ There is none on risk sets or exact times, since Cox regression and Kaplan-Meier
 
 from __future__ import annotations
 
-from attacks import columns, differencing, injection, messages, models, permits, rosters, shares, tables
+from attacks import columns, differencing, injection, messages, models, permits, profiles, rosters, shares, tables
 from attacks.attack import Attack
 
 ATTACKS: list[Attack] = [
     *differencing.ATTACKS,
     *tables.ATTACKS,
+    *profiles.ATTACKS,
     *columns.ATTACKS,
     *models.ATTACKS,
     *rosters.ATTACKS,

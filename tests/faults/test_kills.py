@@ -46,7 +46,9 @@ RESTORED = [("node", "resent")]
 ON_PAGES = [("hub", write) for write in test_page_kills.WRITES]
 WITNESSED = [("hub", "checkpoint"), ("node", "witnessed"), ("hub", "cosigned")]
 REFUSED = [("node", "register-refused")]
-EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED, ON_PAGES, WITNESSED, REFUSED]
+# In `test_kill_describe`, since no study is part of it:
+DESCRIBED = [("node", "profiled")]
+EVERY = [DESCRIBED, STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED, ON_PAGES, WITNESSED, REFUSED]
 
 
 def test_every_durable_write_has_a_name_and_is_died_at() -> None:

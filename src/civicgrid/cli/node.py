@@ -216,6 +216,42 @@ def forget_register(
     typer.echo("Forgotten. It stands in the audit log that it was.")
 
 
+@app.command("describe")
+def describe(
+    folder: Folder,
+    dataset: Annotated[str, typer.Option(help="The data set; needed where the node holds more than one.")] = "",
+    record: Annotated[
+        Path | None, typer.Option(help="The data set's record so far: what people wrote in it stays.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the draft of the record here, as JSON.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Tell everything again, whatever has changed by a few.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """Make a data set's profile for the catalogue, through disclosure control, and show it. The node must not be running.
+
+    Nothing is sent: what is written is for you to read, complete and publish.
+    """
+    from rich.console import Console
+
+    from civicgrid.cli.describe import described, shown, still_missing
+    from civicgrid.node.home import Home
+
+    if anew:
+        typer.echo(
+            "Everything will be told again, though some groups may have changed by a few people. Whoever has kept the "
+            "profile before this one can subtract."
+        )
+        if not yes and not typer.confirm("Tell everything anew?"):
+            raise typer.Exit(1)
+    draft, profile = described(Home(folder), dataset, record, anew)
+    Console(highlight=False, markup=False).print(shown(profile))
+    if out is not None:
+        out.write_text(draft, "utf-8")
+        typer.echo(f"The draft of the record is in {out}. Nothing has been sent. Before it can be published:")
+        for words in still_missing(draft):
+            typer.echo(f"- {words}")
+
+
 @app.command("epoch")
 def epoch(
     folder: Folder,

@@ -17,7 +17,7 @@ from civicgrid.disclosure.policy import Policy
 from civicgrid.disclosure.row_sets import Answered, Load, Role, RowSet
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.people import levels_of
-from civicgrid.methods.plan import Plan, sources
+from civicgrid.methods.plan import sources
 from civicgrid.methods.row_sets import everybody
 from civicgrid.node.columns import Numbers
 from civicgrid.node.session import Data, Session
@@ -121,11 +121,13 @@ class Releases:
 
     def conditions(self, session: Session) -> str:
         """The name of the conditions that the people of a session are made by."""
-        return digest(_Definitions(session.request.plan).cell(()).encode())
+        return digest(Definitions(session.request.plan.cohort).cell(()).encode())
 
     def _load(self, session: Session, thresholds: Thresholds) -> Load:
-        """The load that a session reads, with its epoch: by when it was made, not by when it is first asked about."""
-        dataset, snapshot = session.request.plan.dataset, session.table.snapshot
+        return self.load(session.request.plan.dataset, session.table.snapshot, thresholds)
+
+    def load(self, dataset: str, snapshot: str, thresholds: Thresholds) -> Load:
+        """The load of a snapshot, with its epoch: by when it was made, not by when it is first asked about."""
         held = self.data()
         known = self.state.epochs.known(dataset, snapshot, held.numbering())
         if known is not None:
@@ -146,7 +148,7 @@ class Releases:
         """The sets behind an analysis, everybody first, over columns of the data; worked out once a session."""
         if analysis not in session.answers:
             plan = session.request.plan
-            made_from, made_by = sources(plan.cohort), _Definitions(plan)
+            made_from, made_by = sources(plan.cohort), Definitions(plan.cohort)
             name = digest(f"{plan.identity} {analysis} {session.table.snapshot}".encode())
             found = plan.methods[analysis].row_sets(session.table)
             if session.numbers is None:
@@ -168,15 +170,15 @@ class Releases:
         return session.answers[analysis]
 
 
-class _Definitions:
-    """The conditions that the groups of a plan are made by, each as a text. The same words say something else about another
-    data set, but where there are none: everybody is everybody.
+class Definitions:
+    """The conditions that the groups of a cohort are made by, each as a text. The same words say something else about
+    another data set, but where there are none: everybody is everybody.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.schema, self.dataset = plan.schema, plan.dataset
-        self.columns = {column.name: column.series for column in plan.cohort.columns}
-        self.population = conditions.of_population(plan.cohort.population)
+    def __init__(self, cohort: Cohort) -> None:
+        self.schema, self.dataset = cohort.schema, cohort.dataset
+        self.columns = {column.name: column.series for column in cohort.columns}
+        self.population = conditions.of_population(cohort.population)
 
     def cell(self, levels: Sequence[tuple[str, int]]) -> str:
         """Of the people of the cohort at these levels; nothing where a level is missing or a number."""

@@ -45,6 +45,10 @@ class Data(ABC):
         """Names the numbers that people have here: under another name they are other people's."""
 
     @abstractmethod
+    def tables(self, dataset: str) -> tuple[str, ...]:
+        """For an OMOP data set: the tables that the load held."""
+
+    @abstractmethod
     def people(self, dataset: str) -> BitMap:
         """The numbers of all people of a data set, for the release ledger alone."""
 
@@ -76,6 +80,9 @@ class Stored(Data):
 
     def numbering(self) -> str:
         return self.store.numbering
+
+    def tables(self, dataset: str) -> tuple[str, ...]:
+        return self.store.dataset(dataset).tables
 
     def people(self, dataset: str) -> BitMap:
         return self.store.people(dataset)

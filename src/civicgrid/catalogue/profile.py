@@ -1,0 +1,245 @@
+"""What a site tells of each variable of a data set: how many people have a value, how many fall where. Never a value.
+
+There are no minima, maxima, means or quantiles: each can be one person's. A category is counted by level, a number between
+edges that follow from its declared range alone; of a number without one, and of a date, only what is missing is counted.
+Everything here has been through `disclosure.release` under `coarse` thresholds before anybody sees it, the site's own staff
+included: small cells are hidden with others beside them, small bins merged, and every count rounded to at least the size of
+the smallest cell shown. Nobody and a few look the same: a level that is hidden may have nobody. How many have no value is
+said only where they are many enough; else they are left out of the table, and the profile says that they are fewer.
+
+Two profiles of nearly the same people are the node's business (`node.profiles`): a variable is told anew only when none of
+its groups has changed by a few people.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyroaring import BitMap
+
+from civicgrid.canonical import Node
+from civicgrid.disclosure.codes import Withheld
+from civicgrid.disclosure.release import Terms, combine, release
+from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, Histogram, Received, Share
+from civicgrid.disclosure.thresholds import Thresholds
+from civicgrid.methods.bounds import within
+from civicgrid.methods.method import blocks
+from civicgrid.methods.people import levels_of
+from civicgrid.methods.row_sets import bitmap
+from civicgrid.query.table import Table
+from civicgrid.query.types import ColumnType
+
+BINS = 20
+"""Into how many bins the declared range of a number is cut."""
+
+MISSING = "(missing)"
+EVERYBODY = "everybody"
+_GROUP = (Dimension("people", ("all",)),)
+
+
+class LevelCount(Node):
+    """A level of a category, and how many people have it; None where the site hides that."""
+
+    level: str
+    people: int | None = None
+
+
+class Bin(Node):
+    """How many people lie from `low` up to `high`; None for an end without a bound."""
+
+    low: float | None = None
+    high: float | None = None
+    people: int
+
+
+class VariableProfile(Node):
+    """One variable. `people` have a value; `missing` have none, or fewer than `missing_below`; None where that is hidden.
+
+    `as_of` is the day of the load that the numbers are of, which may be an earlier one than that of the record.
+    """
+
+    as_of: dt.date
+    people: int | None = None
+    missing: int | None = None
+    missing_below: int | None = None
+    levels: tuple[LevelCount, ...] = ()
+    bins: tuple[Bin, ...] = ()
+
+    @property
+    def missing_percent(self) -> float | None:
+        """Of the rounded counts; None where one is hidden or there is nobody."""
+        if self.people is None or self.missing is None or self.people + self.missing == 0:
+            return None
+        return round(100 * self.missing / (self.people + self.missing), 1)
+
+
+def coarse(thresholds: Thresholds) -> Thresholds:
+    """The thresholds of a profile: the site's own, a count of nobody hidden like one of a few, and every count rounded to a
+    multiple of the smallest cell shown.
+
+    A profile is seen by everybody and for good, so that it must say less than an answer to somebody with a permit.
+    """
+    base = math.lcm(thresholds.round_to, max(thresholds.min_cell, 1))
+    return thresholds.model_copy(update={"round_to": base, "zeros": thresholds.min_cell > 0})
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is to be told of one variable, before the gate: its counts, and the people in each of its groups.
+
+    `levels` names the levels that a group stands for by their codes; a group of a number's bin, or of who has no value,
+    stands for none.
+    """
+
+    name: str
+    share: Share
+    groups: tuple[tuple[BitMap, tuple[tuple[str, int], ...]], ...]
+
+
+def everybody(table: Table) -> Part:
+    """How many people there are at all."""
+    share = (Counts(EVERYBODY, np.array(table.rows, dtype=np.int64)),)
+    return Part(EVERYBODY, share, ((bitmap(table.numbers), ()),))
+
+
+def part_of(table: Table, name: str, min_cell: int) -> Part:
+    """What is to be told of one column of a table, people without a value only where they are `min_cell` or more."""
+    column = table.schema[name]
+    edges = edges_of(column)
+    codes = _codes(table, name, column, edges)
+    levels = levels_of(column)
+    places = len(edges) + 1 if len(edges) else max(len(levels), 1)
+    # The last place is that of who has no value.
+    counts = np.bincount(codes, minlength=places + 1).astype(np.int64)
+    told_missing = counts[-1:] if counts[-1] >= min_cell else counts[:0]
+    present = counts[:-1] if len(levels) else np.array([counts[:-1].sum()], dtype=np.int64)
+    cells = np.concatenate([present, told_missing])
+    labels = (*(levels or ("(a value)",)), MISSING)[: len(cells)]
+    share: Share = (Counts(name, cells, (Dimension(name, labels),)),)
+    if len(edges):
+        share = (*share, Histogram(f"{name} by bin", counts[:-1].reshape(1, -1), edges, _GROUP[0]))
+    numbers = table.numbers
+    groups = [(bitmap(numbers[codes == place]), _named(name, levels, place)) for place in range(places + 1)]
+    return Part(name, share, tuple(groups))
+
+
+def told(part: Part, thresholds: Thresholds) -> bytes:
+    """The bytes of a part after the gate; none where the gate hides all of it. Nothing else of a part may be shown."""
+    try:
+        return release(part.share, Terms(coarse(thresholds), True, 1, None))
+    except Withheld:
+        return b""
+
+
+def read_count(raw: bytes) -> int | None:
+    """How many people there are, from what was told."""
+    if not raw:
+        return None
+    count = combine([raw])[EVERYBODY]
+    return None if count.hidden is not None and bool(count.hidden) else int(count.values)
+
+
+def read(raw: bytes, name: str, column: ColumnType, as_of: dt.date, thresholds: Thresholds) -> VariableProfile:
+    """The profile of a variable, from what was told of it under these thresholds of the site."""
+    names = levels_of(column)
+    if not raw:
+        return VariableProfile(as_of=as_of, levels=tuple(LevelCount(level=level) for level in names))
+    found = combine([raw])
+    counts = found[name]
+    shown: list[int | None] = [
+        None if hidden else int(value)
+        for value, hidden in zip(counts.values, np.asarray(counts.hidden).tolist(), strict=True)
+    ]
+    places = max(len(names), 1)
+    levels, missing = shown[:places], shown[places:]
+    present = [count for count in levels if count is not None]
+    binned = found.get(f"{name} by bin")
+    return VariableProfile(
+        as_of=as_of,
+        # A sum without the hidden levels would be another number than the one that it is called.
+        people=sum(present) if len(present) == len(levels) else None,
+        missing=missing[0] if missing else None,
+        missing_below=None if missing else thresholds.min_cell,
+        levels=tuple(LevelCount(level=level, people=count) for level, count in zip(names, levels, strict=False)),
+        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to),
+    )
+
+
+def edges_of(column: ColumnType) -> FloatArray:
+    """The edges between which a number is counted, from its declared range alone; none without one.
+
+    Those of a whole number lie between the whole numbers.
+    """
+    if not column.numeric or column.low is None or column.high is None:
+        return np.zeros(0)
+    if column.kind == "int":
+        low, high = math.floor(column.low), math.ceil(column.high)
+        steps = np.arange(low, high + 2, max(1, math.ceil((high - low + 1) / BINS)), dtype=np.float64)
+        return np.asarray(steps - 0.5, dtype=np.float64)
+    return np.asarray(np.linspace(column.low, column.high, BINS + 1), dtype=np.float64)
+
+
+def _codes(table: Table, name: str, column: ColumnType, edges: FloatArray) -> npt.NDArray[np.intp]:
+    """For each person the group that they fall into; the last is that of who has no value."""
+    if column.kind == "date":
+        gone = [np.asarray(_absent(batch.column(0))) for batch in table.batches((name,))]
+        return np.concatenate([np.zeros(0, dtype=bool), *gone]).astype(np.intp)
+    found = []
+    for (array,) in blocks(table, (name,)):
+        if column.kind == "category":
+            most = max(len(column.levels), 1)
+            known = (array >= 0) & ((array < most) | (len(column.levels) == 0))
+            found.append(np.where(known, array if column.levels else 0, most))
+        elif column.kind == "bool":
+            found.append(np.where(np.isnan(array), 2, array))
+        elif len(edges):
+            places = np.searchsorted(edges, array, side="right")
+            found.append(np.where(within(array, column), places, len(edges) + 1))
+        else:
+            found.append(np.where(within(array, column), 0, 1))
+    return np.concatenate([np.zeros(0), *found]).astype(np.intp)
+
+
+def _absent(column: pa.Array) -> list[Any]:
+    absent: list[Any] = column.is_null().to_pylist()
+    return absent
+
+
+def _named(name: str, levels: Sequence[str], place: int) -> tuple[tuple[str, int], ...]:
+    return ((name, place),) if place < len(levels) else ()
+
+
+def _bins(received: Received, edges: FloatArray, base: int) -> tuple[Bin, ...]:
+    """The bins that can be told apart, each count rounded to `base`.
+
+    The bounds on how many lie below an edge are as far apart as the rounding at an end of a bin, and farther inside one
+    that was merged. Where rounding leaves that open the edge is left out, so that no bin shows fewer people than it holds.
+    """
+    assert received.low is not None and received.high is not None
+    low, high = received.low[0].tolist(), received.high[0].tolist()
+    if high[-1] - low[-1] > base:
+        return ()
+    twice = [down + up for down, up in zip(low, high, strict=True)]
+    last = len(low) - 1
+    kept = [0]
+    for place in range(1, last):
+        before = kept[-1]
+        empty = (low[place], high[place]) == (low[before], high[before])
+        if high[place] - low[place] <= base and (empty or twice[place] - twice[before] >= 2 * base):
+            kept.append(place)
+    while len(kept) > 1 and 0 < twice[last] - twice[kept[-1]] < 2 * base:
+        kept.pop()
+    kept.append(last)
+    ends = [None, *(float(edge) for edge in edges), None]
+    return tuple(
+        Bin(low=ends[a], high=ends[b], people=round((twice[b] - twice[a]) / (2 * base)) * base)
+        for a, b in pairwise(kept)
+    )

@@ -169,7 +169,7 @@ def read(raw: bytes, name: str, column: ColumnType, as_of: dt.date, thresholds: 
         missing=missing[0] if missing else None,
         missing_below=None if missing else thresholds.min_cell,
         levels=tuple(LevelCount(level=level, people=count) for level, count in zip(names, levels, strict=False)),
-        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to),
+        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to, thresholds.min_cell),
     )
 
 
@@ -217,29 +217,27 @@ def _named(name: str, levels: Sequence[str], place: int) -> tuple[tuple[str, int
     return ((name, place),) if place < len(levels) else ()
 
 
-def _bins(received: Received, edges: FloatArray, base: int) -> tuple[Bin, ...]:
+def _bins(received: Received, edges: FloatArray, base: int, min_cell: int) -> tuple[Bin, ...]:
     """The bins that can be told apart, each count rounded to `base`.
 
-    The bounds on how many lie below an edge are as far apart as the rounding at an end of a bin, and farther inside one
-    that was merged. Where rounding leaves that open the edge is left out, so that no bin shows fewer people than it holds.
+    Of each edge is known between which numbers the people below it lie: as far apart as the rounding at an end of a bin,
+    and mostly farther inside one that was merged. An edge is kept where that is no more than the rounding, and where the bin
+    before it holds `min_cell` people whatever the numbers are between their bounds.
     """
     assert received.low is not None and received.high is not None
     low, high = received.low[0].tolist(), received.high[0].tolist()
-    if high[-1] - low[-1] > base:
-        return ()
-    twice = [down + up for down, up in zip(low, high, strict=True)]
     last = len(low) - 1
+    if high[last] - low[last] > base:
+        return ()
     kept = [0]
     for place in range(1, last):
-        before = kept[-1]
-        empty = (low[place], high[place]) == (low[before], high[before])
-        if high[place] - low[place] <= base and (empty or twice[place] - twice[before] >= 2 * base):
+        if high[place] - low[place] <= base and low[place] - high[kept[-1]] >= min_cell:
             kept.append(place)
-    while len(kept) > 1 and 0 < twice[last] - twice[kept[-1]] < 2 * base:
+    while len(kept) > 1 and low[last] - high[kept[-1]] < min_cell:
         kept.pop()
-    kept.append(last)
     ends = [None, *(float(edge) for edge in edges), None]
+    people = [(down + up) / 2 for down, up in zip(low, high, strict=True)]
     return tuple(
-        Bin(low=ends[a], high=ends[b], people=round((twice[b] - twice[a]) / (2 * base)) * base)
-        for a, b in pairwise(kept)
+        Bin(low=ends[a], high=ends[b], people=round((people[b] - people[a]) / base) * base)
+        for a, b in pairwise([*kept, last])
     )

@@ -58,6 +58,29 @@ def test_bins_hold_enough_people_and_show_how_many_to_the_rounding(seed: int, ru
         assert shown.missing is None and shown.missing_below == rules.min_cell
 
 
+WARD = ColumnType(kind="category", levels=("north", "south", "east"))
+
+
+@pytest.mark.parametrize("counts", [(200, 90, 0, 0), (200, 90, 9, 0), (200, 90, 4, 9), (200, 90, 12, 3), (200, 90, 0, 40)])
+def test_few_and_nobody_are_counted_with_the_largest_level_and_no_other_is_hidden(counts: tuple[int, ...]) -> None:
+    north, south, east, gone = counts
+    values = np.repeat([0.0, 1.0, 2.0, np.nan], counts)
+    rules = Thresholds()
+    shown = read(told(part_of(table(values, WARD), "value", rules.min_cell), rules), "value", WARD, DAY, rules)
+    few = (east if east < 10 else 0) + (gone if gone < 10 else 0)
+    assert [(level.people, level.others) for level in shown.levels] == [
+        (round((north + few) / 10) * 10, east < 10), (south, False), (None if east < 10 else round(east / 10) * 10, False),
+    ]  # fmt: skip
+    assert shown.missing == (gone if gone >= 10 else None)
+    assert shown.missing_below == (None if gone >= 10 else 10)
+
+
+def test_nothing_is_told_of_a_variable_without_a_large_level() -> None:
+    values = np.repeat([0.0, 1.0, 2.0, np.nan], [5, 6, 7, 100])
+    shown = read(told(part_of(table(values, WARD), "value", 10), Thresholds()), "value", WARD, DAY, Thresholds())
+    assert [level.people for level in shown.levels] == [None] * 3 and shown.people is shown.missing is None
+
+
 def test_edges_follow_from_the_declared_range_alone() -> None:
     assert len(edges_of(AGE)) == BINS + 1 and edges_of(AGE)[0] == 0.0 and edges_of(AGE)[-1] == 100.0
     whole = edges_of(ColumnType(kind="int", low=0.0, high=3.0))

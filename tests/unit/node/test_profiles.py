@@ -127,6 +127,7 @@ def test_nobody_and_a_few_look_the_same() -> None:
     one, none = Home().profile(alone), Home().profile(frame)
     assert shape(one) == shape(none)
     assert [level.people for level in one.variables["ward"].levels][2:] == [None, None]
+    assert [level.people for level in one.variables["ward"].levels][:2] != [None, None], "and nothing else is hidden"
 
 
 @pytest.mark.parametrize("column", ["ward", "died", "age", "weight"])

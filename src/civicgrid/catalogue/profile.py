@@ -102,19 +102,22 @@ def coarse(thresholds: Thresholds) -> Thresholds:
 class Part:
     """What is to be told of one variable, before the gate: its counts, and the people in each of its groups.
 
-    `levels` names the levels that a group stands for by their codes; a group of a number's bin, or of who has no value,
-    stands for none.
+    `groups` has with each the levels that it stands for by their codes; a number's bin, and who has no value, stand for
+    none. `as_told` are the groups whose counts are shown, hidden ones within the one that they are counted with; they hold
+    everybody, each once, or nobody where nothing is told.
     """
 
     name: str
     share: Share
     groups: tuple[tuple[BitMap, tuple[tuple[str, int], ...]], ...]
+    as_told: tuple[BitMap, ...]
 
 
 def everybody(table: Table) -> Part:
     """How many people there are at all."""
     share = (Counts(EVERYBODY, np.array(table.rows, dtype=np.int64)),)
-    return Part(EVERYBODY, share, ((bitmap(table.numbers), ()),))
+    people = bitmap(table.numbers)
+    return Part(EVERYBODY, share, ((people, ()),), (people,))
 
 
 def part_of(table: Table, name: str, min_cell: int) -> Part:
@@ -139,7 +142,16 @@ def part_of(table: Table, name: str, min_cell: int) -> Part:
         share = (*share, Histogram(f"{name} by bin", bins.reshape(1, -1), edges, _GROUP[0]))
     numbers = table.numbers
     groups = [(bitmap(numbers[codes == place]), _named(name, levels, place)) for place in range(places + 1)]
-    return Part(name, share, tuple(groups))
+    few = counts[-1] < min_cell
+    if not share:
+        shown: list[BitMap] = []
+    elif len(levels):
+        shown = _united([people for people, _ in groups], [bool(each) for each in hidden], int(np.argmax(counts[:-1])))
+    else:
+        # Of a number each bin by itself: which of them are merged hangs on the counts.
+        gone = [False] * places + [bool(few)]
+        shown = _united([people for people, _ in groups], gone, int(np.argmax(counts[:-1])))
+    return Part(name, share, tuple(groups), tuple(shown))
 
 
 def told(part: Part, thresholds: Thresholds) -> bytes:
@@ -233,6 +245,16 @@ def _merged(cells: IntArray, hidden: npt.NDArray[np.bool_]) -> IntArray:
     merged = np.where(hidden, 0, cells)
     merged[int(np.argmax(cells[:-1]))] += cells[hidden].sum()
     return np.asarray(merged, dtype=np.int64)
+
+
+def _united(groups: Sequence[BitMap], hidden: Sequence[bool], largest: int) -> list[BitMap]:
+    """The groups that are shown, those that are hidden within the largest."""
+    within = BitMap.union(groups[largest], *(people for people, gone in zip(groups, hidden, strict=True) if gone))
+    return [
+        within if place == largest else people
+        for place, (people, gone) in enumerate(zip(groups, hidden, strict=True))
+        if not gone or place == largest
+    ]
 
 
 def _named(name: str, levels: Sequence[str], place: int) -> tuple[tuple[str, int], ...]:

@@ -3,9 +3,10 @@
 There are no minima, maxima, means or quantiles: each can be one person's. A category is counted by level, a number between
 edges that follow from its declared range alone; of a number without one, and of a date, only what is missing is counted.
 Everything here has been through `disclosure.release` under `coarse` thresholds before anybody sees it, the site's own staff
-included: small cells are hidden with others beside them, small bins merged, and every count rounded to at least the size of
-the smallest cell shown. Nobody and a few look the same: a level that is hidden may have nobody. How many have no value is
-said only where they are many enough; else they are left out of the table, and the profile says that they are fewer.
+included. Nobody and a few look the same: a level that fewer people have than a cell must hold is hidden, and so is who has
+no value where they are so few; those people are counted with the largest level, so that nothing can be worked out by
+subtraction and no other level is hidden with theirs. Small bins are merged, and every count is rounded to at least the size
+of the smallest cell shown.
 
 Two profiles of nearly the same people are the node's business (`node.profiles`): a variable is told anew only when none of
 its groups has changed by a few people.
@@ -28,7 +29,7 @@ from pyroaring import BitMap
 from civicgrid.canonical import Node
 from civicgrid.disclosure.codes import Withheld
 from civicgrid.disclosure.release import Terms, combine, release
-from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, Histogram, Received, Share
+from civicgrid.disclosure.shapes import Counts, Dimension, FloatArray, Histogram, IntArray, Received, Share
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.methods.bounds import within
 from civicgrid.methods.method import blocks
@@ -46,10 +47,14 @@ _GROUP = (Dimension("people", ("all",)),)
 
 
 class LevelCount(Node):
-    """A level of a category, and how many people have it; None where the site hides that."""
+    """A level of a category, and how many people have it; None where fewer have it than a cell must hold.
+
+    `others` marks the level with which those of the hidden levels are counted: the largest, or one of several as large.
+    """
 
     level: str
     people: int | None = None
+    others: bool = False
 
 
 class Bin(Node):
@@ -61,7 +66,8 @@ class Bin(Node):
 
 
 class VariableProfile(Node):
-    """One variable. `people` have a value; `missing` have none, or fewer than `missing_below`; None where that is hidden.
+    """One variable. `people` have a value; `missing` have none, or fewer than `missing_below`, who are then counted among
+    those who have one. None where nothing is told.
 
     `as_of` is the day of the load that the numbers are of, which may be an earlier one than that of the record.
     """
@@ -82,36 +88,40 @@ class VariableProfile(Node):
 
 
 def coarse(thresholds: Thresholds) -> Thresholds:
-    """The thresholds of a profile: the site's own, a count of nobody hidden like one of a few, and every count rounded to a
-    multiple of the smallest cell shown.
+    """The thresholds of a profile: the site's own, and every count rounded to a multiple of the smallest cell shown.
+
+    Where nobody is has been merged like where a few are before (`part_of`), so that no zero is left for a rule to hide.
 
     A profile is seen by everybody and for good, so that it must say less than an answer to somebody with a permit.
     """
     base = math.lcm(thresholds.round_to, max(thresholds.min_cell, 1))
-    return thresholds.model_copy(update={"round_to": base, "zeros": thresholds.min_cell > 0})
+    return thresholds.model_copy(update={"round_to": base, "zeros": False})
 
 
 @dataclass(frozen=True)
 class Part:
     """What is to be told of one variable, before the gate: its counts, and the people in each of its groups.
 
-    `levels` names the levels that a group stands for by their codes; a group of a number's bin, or of who has no value,
-    stands for none.
+    `groups` has with each the levels that it stands for by their codes; a number's bin, and who has no value, stand for
+    none. `as_told` are the groups whose counts are shown, hidden ones within the one that they are counted with; they hold
+    everybody, each once, or nobody where nothing is told.
     """
 
     name: str
     share: Share
     groups: tuple[tuple[BitMap, tuple[tuple[str, int], ...]], ...]
+    as_told: tuple[BitMap, ...]
 
 
 def everybody(table: Table) -> Part:
     """How many people there are at all."""
     share = (Counts(EVERYBODY, np.array(table.rows, dtype=np.int64)),)
-    return Part(EVERYBODY, share, ((bitmap(table.numbers), ()),))
+    people = bitmap(table.numbers)
+    return Part(EVERYBODY, share, ((people, ()),), (people,))
 
 
 def part_of(table: Table, name: str, min_cell: int) -> Part:
-    """What is to be told of one column of a table, people without a value only where they are `min_cell` or more."""
+    """What is to be told of one column of a table; groups of fewer than `min_cell` are counted with the largest one."""
     column = table.schema[name]
     edges = edges_of(column)
     codes = _codes(table, name, column, edges)
@@ -119,20 +129,35 @@ def part_of(table: Table, name: str, min_cell: int) -> Part:
     places = len(edges) + 1 if len(edges) else max(len(levels), 1)
     # The last place is that of who has no value.
     counts = np.bincount(codes, minlength=places + 1).astype(np.int64)
-    told_missing = counts[-1:] if counts[-1] >= min_cell else counts[:0]
-    present = counts[:-1] if len(levels) else np.array([counts[:-1].sum()], dtype=np.int64)
-    cells = np.concatenate([present, told_missing])
-    labels = (*(levels or ("(a value)",)), MISSING)[: len(cells)]
-    share: Share = (Counts(name, cells, (Dimension(name, labels),)),)
-    if len(edges):
-        share = (*share, Histogram(f"{name} by bin", counts[:-1].reshape(1, -1), edges, _GROUP[0]))
+    cells = counts if len(levels) else np.array([counts[:-1].sum(), counts[-1]], dtype=np.int64)
+    hidden = cells < min_cell
+    labels = (*(levels or ("(a value)",)), MISSING)
+    share: Share = (Counts(name, _merged(cells, hidden), (Dimension(name, labels),), hidden),)
+    if hidden[:-1].all():
+        share = ()  # Not even one level is large enough.
+    elif len(edges):
+        bins = counts[:-1].copy()
+        if hidden[-1]:
+            bins[int(np.argmax(bins))] += counts[-1]
+        share = (*share, Histogram(f"{name} by bin", bins.reshape(1, -1), edges, _GROUP[0]))
     numbers = table.numbers
     groups = [(bitmap(numbers[codes == place]), _named(name, levels, place)) for place in range(places + 1)]
-    return Part(name, share, tuple(groups))
+    few = counts[-1] < min_cell
+    if not share:
+        shown: list[BitMap] = []
+    elif len(levels):
+        shown = _united([people for people, _ in groups], [bool(each) for each in hidden], int(np.argmax(counts[:-1])))
+    else:
+        # Of a number each bin by itself: which of them are merged hangs on the counts.
+        gone = [False] * places + [bool(few)]
+        shown = _united([people for people, _ in groups], gone, int(np.argmax(counts[:-1])))
+    return Part(name, share, tuple(groups), tuple(shown))
 
 
 def told(part: Part, thresholds: Thresholds) -> bytes:
     """The bytes of a part after the gate; none where the gate hides all of it. Nothing else of a part may be shown."""
+    if not part.share:
+        return b""
     try:
         return release(part.share, Terms(coarse(thresholds), True, 1, None))
     except Withheld:
@@ -158,18 +183,20 @@ def read(raw: bytes, name: str, column: ColumnType, as_of: dt.date, thresholds: 
         None if hidden else int(value)
         for value, hidden in zip(counts.values, np.asarray(counts.hidden).tolist(), strict=True)
     ]
-    places = max(len(names), 1)
-    levels, missing = shown[:places], shown[places:]
+    levels, missing = shown[:-1], shown[-1]
     present = [count for count in levels if count is not None]
+    largest = max(present, default=None)
     binned = found.get(f"{name} by bin")
     return VariableProfile(
         as_of=as_of,
-        # A sum without the hidden levels would be another number than the one that it is called.
-        people=sum(present) if len(present) == len(levels) else None,
-        missing=missing[0] if missing else None,
-        missing_below=None if missing else thresholds.min_cell,
-        levels=tuple(LevelCount(level=level, people=count) for level, count in zip(names, levels, strict=False)),
-        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to),
+        people=sum(present) if present else None,
+        missing=missing,
+        missing_below=thresholds.min_cell if missing is None else None,
+        levels=tuple(
+            LevelCount(level=level, people=count, others=None in levels and count is not None and count == largest)
+            for level, count in zip(names, levels, strict=False)
+        ),
+        bins=() if binned is None else _bins(binned, edges_of(column), coarse(thresholds).round_to, thresholds.min_cell),
     )
 
 
@@ -213,33 +240,48 @@ def _absent(column: pa.Array) -> list[Any]:
     return absent
 
 
+def _merged(cells: IntArray, hidden: npt.NDArray[np.bool_]) -> IntArray:
+    """The counts with those of the hidden cells added to the largest that is none of who has no value."""
+    merged = np.where(hidden, 0, cells)
+    merged[int(np.argmax(cells[:-1]))] += cells[hidden].sum()
+    return np.asarray(merged, dtype=np.int64)
+
+
+def _united(groups: Sequence[BitMap], hidden: Sequence[bool], largest: int) -> list[BitMap]:
+    """The groups that are shown, those that are hidden within the largest."""
+    within = BitMap.union(groups[largest], *(people for people, gone in zip(groups, hidden, strict=True) if gone))
+    return [
+        within if place == largest else people
+        for place, (people, gone) in enumerate(zip(groups, hidden, strict=True))
+        if not gone or place == largest
+    ]
+
+
 def _named(name: str, levels: Sequence[str], place: int) -> tuple[tuple[str, int], ...]:
     return ((name, place),) if place < len(levels) else ()
 
 
-def _bins(received: Received, edges: FloatArray, base: int) -> tuple[Bin, ...]:
+def _bins(received: Received, edges: FloatArray, base: int, min_cell: int) -> tuple[Bin, ...]:
     """The bins that can be told apart, each count rounded to `base`.
 
-    The bounds on how many lie below an edge are as far apart as the rounding at an end of a bin, and farther inside one
-    that was merged. Where rounding leaves that open the edge is left out, so that no bin shows fewer people than it holds.
+    Of each edge is known between which numbers the people below it lie: as far apart as the rounding at an end of a bin,
+    and mostly farther inside one that was merged. An edge is kept where that is no more than the rounding, and where the
+    bin before it holds `min_cell` people whatever the numbers are between their bounds.
     """
     assert received.low is not None and received.high is not None
     low, high = received.low[0].tolist(), received.high[0].tolist()
-    if high[-1] - low[-1] > base:
-        return ()
-    twice = [down + up for down, up in zip(low, high, strict=True)]
     last = len(low) - 1
+    if high[last] - low[last] > base:
+        return ()
     kept = [0]
     for place in range(1, last):
-        before = kept[-1]
-        empty = (low[place], high[place]) == (low[before], high[before])
-        if high[place] - low[place] <= base and (empty or twice[place] - twice[before] >= 2 * base):
+        if high[place] - low[place] <= base and low[place] - high[kept[-1]] >= min_cell:
             kept.append(place)
-    while len(kept) > 1 and 0 < twice[last] - twice[kept[-1]] < 2 * base:
+    while len(kept) > 1 and low[last] - high[kept[-1]] < min_cell:
         kept.pop()
-    kept.append(last)
     ends = [None, *(float(edge) for edge in edges), None]
+    people = [(down + up) / 2 for down, up in zip(low, high, strict=True)]
     return tuple(
-        Bin(low=ends[a], high=ends[b], people=round((twice[b] - twice[a]) / (2 * base)) * base)
-        for a, b in pairwise(kept)
+        Bin(low=ends[a], high=ends[b], people=round((people[b] - people[a]) / base) * base)
+        for a, b in pairwise([*kept, last])
     )

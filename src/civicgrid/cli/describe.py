@@ -87,7 +87,7 @@ def _missing(variable: VariableProfile) -> str:
 
 def _falls(variable: VariableProfile) -> str:
     if variable.levels:
-        parts = [f"{each.level} {_count(each.people)}" for each in variable.levels]
+        parts = [f"{each.level}{' (and others)' if each.others else ''} {_count(each.people)}" for each in variable.levels]
     else:
         parts = [
             f"{'below' if each.low is None else f'{each.low:g} to'} {'more' if each.high is None else f'{each.high:g}'} "

@@ -104,7 +104,7 @@ class Profiles:
                     _kind(cohort.schema, part.name),
                     as_of,
                     told(part, thresholds),
-                    tuple(people for people, _ in part.groups),
+                    part.as_told,
                     thresholds,
                 )
             self._write_down(dataset, cohort, table.snapshot, renewed, standing, thresholds)
@@ -136,8 +136,7 @@ class Profiles:
         found = []
         for part in parts:
             before = standing.get(part.name)
-            groups = [people for people, _ in part.groups]
-            if before is None or not any(_near_to_any(people, before.groups, fewest) for people in groups):
+            if before is None or not _nearly(part.as_told, before.groups, fewest):
                 found.append(part)
         return found
 
@@ -269,14 +268,21 @@ def cohort_for(data: Data, dataset: str) -> Cohort:
 
 
 def _near(one: BitMap, other: BitMap, fewest: int) -> bool:
-    """Whether two sets differ by a few people, and at least one is large enough to be told of."""
-    if max(len(one), len(other)) < fewest or abs(len(one) - len(other)) >= fewest:
-        return False
-    return 0 < one.symmetric_difference_cardinality(other) < fewest
+    """Whether two sets differ by a few people."""
+    return abs(len(one) - len(other)) < fewest and 0 < one.symmetric_difference_cardinality(other) < fewest
 
 
-def _near_to_any(people: BitMap, others: Iterable[BitMap], fewest: int) -> bool:
-    return any(_near(people, other, fewest) for other in others)
+def _nearly(now: Sequence[BitMap], before: Sequence[BitMap], fewest: int) -> bool:
+    """Whether a group is nearly one that was told before: the group in the same place, or any where both are large.
+
+    Small bins of a number are groups too, since they are told within a larger one; two of them in different places differ
+    by a few people whatever has changed.
+    """
+    same = zip(now, before, strict=True) if len(now) == len(before) else ()
+    if any(_near(one, other, fewest) for one, other in same):
+        return True
+    large = [people for people in before if len(people) >= fewest]
+    return any(_near(people, other, fewest) for people in now if len(people) >= fewest for other in large)
 
 
 def _kind(schema: Schema, name: str) -> str:

@@ -127,6 +127,7 @@ def test_nobody_and_a_few_look_the_same() -> None:
     one, none = Home().profile(alone), Home().profile(frame)
     assert shape(one) == shape(none)
     assert [level.people for level in one.variables["ward"].levels][2:] == [None, None]
+    assert [level.people for level in one.variables["ward"].levels][:2] != [None, None], "and nothing else is hidden"
 
 
 @pytest.mark.parametrize("column", ["ward", "died", "age", "weight"])
@@ -168,6 +169,25 @@ def test_people_who_come_one_by_one_are_told_of_once_they_are_enough() -> None:
         told = [name for name, each in shape(later).items() if each != shape(first)[name]]
         assert come >= 10 or told == [], come
     assert later.people != first.people
+
+
+def test_a_number_with_lonely_people_is_told_anew_when_all_else_has_changed_enough() -> None:
+    """Small bins in different places are not held against each other, or no number would ever be told anew."""
+    frame = people()
+    frame["age"] = 40.0 + np.arange(SIZE) % 10
+    frame.loc[[0, 1, 2], "age"] = [2.0, 12.0, 97.0]
+    more = pd.concat([frame, frame.iloc[100:160].assign(nhs=[f"new{come}" for come in range(60)])])
+    home = Home()
+    before = home.profile(frame)
+    home.state.connection.execute("update epochs set over = 1")
+    home.state.connection.execute("delete from loads")
+    after = home.profile(more)
+    assert "age" in after.renewed and after.variables["age"].people != before.variables["age"].people
+    # One of the lonely ones gone is told within a larger bin, so that it keeps the old numbers.
+    home.state.connection.execute("update epochs set over = 1")
+    home.state.connection.execute("delete from loads")
+    again = home.profile(pd.concat([more.drop(index=2), more.iloc[50:80].assign(nhs=[f"z{come}" for come in range(30)])]))
+    assert "age" in again.kept and again.variables["age"] == after.variables["age"]
 
 
 ALL_BUT_ONE = cg.cohort(population=cg.dataset(DATASET, described(*FRAMES.values()).schema)["year"] != 1900)

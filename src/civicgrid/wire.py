@@ -11,6 +11,7 @@ sends is inside a signed HTTP request.
                      Finish: the run is over, its table may be dropped                  (no reply)
     node -> hub      Hello: what the site holds and can run
                      Exchange: replies that are ready, and a request for the next tasks
+                     Witnessing: what the node has seen of the public register   -> RegisterHead
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ MAX_BLOBS = 1_000
 STUDY = "application/vnd.civicgrid.study+json"
 STANDING = "application/vnd.civicgrid.standing+json"
 TASK = "application/vnd.civicgrid.task"
+REGISTER = "application/vnd.civicgrid.register+json"
 MEDIA = "application/vnd.civicgrid.frame"
 
 T = TypeVar("T", bound=Node)
@@ -192,6 +194,37 @@ class Hello(Node):
     methods: dict[str, int]
     software: Annotated[str, Field(max_length=100)]
     session: Annotated[str, Field(max_length=64)]
+
+
+class RegisterKey(Node):
+    """Under which name and key the public register is signed: said by the hub, under the key that sites pin."""
+
+    kind: Literal["register"] = "register"
+    network: Name
+    origin: Annotated[str, Field(min_length=1, max_length=300)]
+    key: Annotated[str, Field(max_length=500)]
+
+
+class Witnessing(Node):
+    """How much of the register a node has seen, and its cosignature of that; empty when it has none to give."""
+
+    kind: Literal["witnessing"] = "witnessing"
+    size: int = Field(ge=0, le=2**53)
+    line: Annotated[str, Field(max_length=1000)] = ""
+
+
+class RegisterHead(Node):
+    """The register's newest checkpoint, and the proof that it begins with what the node has seen."""
+
+    kind: Literal["register_head"] = "register_head"
+    statement: Envelope
+    checkpoint: Annotated[str, Field(max_length=500_000)]
+    proof: Annotated[tuple[Digest, ...], Field(max_length=130)] = ()
+
+
+def witness_name(origin: str, site: str) -> str:
+    """The name under which a site's node cosigns the register of this name."""
+    return f"{origin}/{site}"
 
 
 class Exchange(Node):

@@ -87,6 +87,75 @@ audit = sa.Table(
     sa.Column("hash", sa.Text, nullable=False),
 )
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A key that counts beyond 2^31; in SQLite the rowid itself."""
+
+register = sa.Table(
+    "register",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+"""One row: the register's name, how many entries it has, and when the last was taken. Whoever appends holds it."""
+
+register_entries = sa.Table(
+    "register_entries",
+    metadata,
+    sa.Column("entry", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("leaf", sa.Text, nullable=False),
+)
+
+register_nodes = sa.Table(
+    "register_nodes",
+    metadata,
+    sa.Column("position", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+"""The complete subtrees of the register's tree, by their position when the tree is read from the left."""
+
+register_marks = sa.Table(
+    "register_marks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("entry", sa.BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""What entries are found by: kind, project, site, data set, organisation, word."""
+
+register_people = sa.Table(
+    "register_people",
+    metadata,
+    sa.Column("commitment", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+)
+"""Whose commitments stand on the register. The rows can be erased; the register stays as it is."""
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+cosignatures = sa.Table(
+    "cosignatures",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("cosignatures_size", "size"),
+)
+"""What witnesses have said of checkpoints, each site once of each size."""
+
 
 records = sa.Table(
     "records",

@@ -2,6 +2,7 @@
 
     hub.toml      network, address, database
     hub.pem       the key under which every task of this network travels
+    register.pem  the key under which checkpoints of the public register are signed
     hub.sqlite    the database, unless the settings name another
     nonces.sqlite the nonces of messages that have been accepted
     hub.sqlite.lock held by the hub that runs (beside the database)
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from civicgrid.config import HubSettings, read_settings, write_settings
 from civicgrid.errors import ConfigError
 from civicgrid.hub import database as db
+from civicgrid.hub.register import Register
 from civicgrid.trust.keys import SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
 
@@ -34,6 +37,7 @@ class HubHome:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = SigningKey.generate()
         key.save(self.path / "hub.pem")
+        SigningKey.generate().save(self.path / "register.pem")
         write_settings(settings, self.path / "hub.toml")
         self.engine().dispose()
         return key.public
@@ -43,6 +47,19 @@ class HubHome:
 
     def key(self) -> SigningKey:
         return SigningKey.load(self.path / "hub.pem")
+
+    def register(self, engine: sa.Engine) -> Register:
+        """The public register in this hub's database. A hub from before there was one gets its key when it first asks."""
+        settings = self.settings()
+        path = self.path / "register.pem"
+        if not path.exists():
+            with engine.connect() as connection:
+                begun = connection.execute(sa.select(db.register.c.origin)).scalar()
+            if begun:
+                raise ConfigError(f"The key of the public register is missing: {path}. Put it back from a backup.")
+            SigningKey.generate().save(path)
+        origin = f"{urlsplit(settings.public).netloc}/{settings.network}"
+        return Register(engine, settings.network, origin, SigningKey.load(path), self.key())
 
     def engine(self) -> sa.Engine:
         return db.connect(self._url())

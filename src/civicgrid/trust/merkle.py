@@ -1,8 +1,8 @@
 """An append-only log as a Merkle tree: RFC 9162, section 2.1, with SHA-256.
 
 The hashes of complete subtrees are kept, each by its level and its place in that level: the subtree (level, index) holds
-the leaves from index * 2^level on. A new leaf completes on average two of them, and they never change, so an append is a few
-small writes. Tree heads and proofs are put together from at most twice as many of them as the tree has levels.
+the leaves from index * 2^level on. A new leaf completes on average two of them, and they never change, so an append is a
+few small writes. Tree heads and proofs are put together from at most twice as many of them as the tree has levels.
 
 `Nodes` is all that is asked of whatever keeps them.
 """

@@ -81,6 +81,18 @@ class Line:
     def __str__(self) -> str:
         return f"{_DASH}{self.name} {base64.b64encode(self.id + self.signature).decode()}\n"
 
+    @classmethod
+    def parse(cls, text: str) -> Line:
+        """A line from its text, with or without the end of the line."""
+        text = text.removesuffix("\n")
+        parts = text.removeprefix(_DASH).split(" ")
+        if not text.startswith(_DASH) or len(parts) != 2 or not parts[0] or not _name(parts[0]):
+            raise TrustError("Expected each signature of a note as a dash, a name and a signature.")
+        signature = _decoded(parts[1])
+        if len(signature) <= 4:
+            raise TrustError("Expected a key id and a signature in each signature line of a note.")
+        return cls(parts[0], signature[:4], signature[4:])
+
 
 @dataclass(frozen=True)
 class Note:
@@ -110,7 +122,7 @@ class Note:
         lines = signatures[:-1].split("\n")
         if len(lines) > MAX_SIGNATURES:
             raise TrustError(f"Expected at most {MAX_SIGNATURES:,} signatures on a note; {len(lines):,} came.")
-        return cls(f"{text}\n", tuple(map(_line, lines)))
+        return cls(f"{text}\n", tuple(map(Line.parse, lines)))
 
     def opened(self, keys: Iterable[NoteKey]) -> dict[NoteKey, int]:
         """Which of these keys signed the text, each with the time that a witness gave (seconds since 1970; 0 of a log).
@@ -181,16 +193,6 @@ def _checked(text: str, line: Line, key: NoteKey) -> int:
     except TrustError:
         raise TrustError(f"The signature of {key.name} on this note does not hold: the note was changed.") from None
     return time
-
-
-def _line(text: str) -> Line:
-    parts = text.removeprefix(_DASH).split(" ")
-    if not text.startswith(_DASH) or len(parts) != 2 or not parts[0] or not _name(parts[0]):
-        raise TrustError("Expected each signature of a note as a dash, a name and a signature.")
-    signature = _decoded(parts[1])
-    if len(signature) <= 4:
-        raise TrustError("Expected a key id and a signature in each signature line of a note.")
-    return Line(parts[0], signature[:4], signature[4:])
 
 
 def _name(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from benchmarks import exactness, ledger, logistic, masking, rounds, simulation
+from benchmarks import exactness, ledger, logistic, masking, register, rounds, simulation
 from benchmarks.tables import machine
 
 PEERS = ("glum", "scikit-learn", "statsmodels")
@@ -18,6 +18,7 @@ ALL: dict[str, Callable[[], str]] = {
     "exactness": exactness.run,
     "masking": masking.run,
     "ledger": ledger.run,
+    "register": register.run,
     "rounds": rounds.run,
     "simulation": simulation.run,
     "logistic-1m": lambda: logistic.run(1_000_000, PEERS),

@@ -47,9 +47,14 @@ def project(rng: random.Random, number: int) -> list[Entry]:
         made.append(Decision(project=name, by="custodian", body=f"Hospital {site}", site=site, outcome="approved"))
         made.append(
             PermitGranted(
-                project=name, site=site, organisation=f"Hospital {site}", permit="a" * 64, start=day, end=day,
+                project=name,
+                site=site,
+                organisation=f"Hospital {site}",
+                permit="a" * 64,
+                start=day,
+                end=day,
                 datasets=(topic,),
-            )  # fmt: skip
+            )
         )
     for run in range(rng.randint(5, 20)):
         digest = f"{number:032x}{run:032x}"

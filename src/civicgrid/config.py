@@ -19,6 +19,8 @@ class NodeSettings(Node):
     """`node.toml`: who this site is, and which hub it dials. `hub_key` is the only key whose tasks it opens.
 
     `hub_ca`, where it is set, is a file of certificates, and the hub's must come from one of them and no other.
+
+    `witness_seconds` is how often, at least, the node looks whether the public register has only grown.
     """
 
     network: Name
@@ -28,6 +30,7 @@ class NodeSettings(Node):
     hub_key: str
     hub_ca: str = ""
     cache_megabytes: int = Field(default=4096, ge=0)
+    witness_seconds: float = Field(default=600.0, gt=0)
 
 
 class HubSettings(Node):

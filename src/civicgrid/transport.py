@@ -37,13 +37,14 @@ class Unreachable(CivicGridError):
 
 
 class Connection:
-    """One party's connection to one hub. Every request is signed; errors come back as this project's own.
+    """One party's connection to one hub. Every request is signed, but for somebody without a key, who may ask for what is
+    public; errors come back as this project's own.
 
     It uses the standard library's HTTP: no redirects, cookies or proxies from the environment can move a site's traffic,
     and a message costs a node less than half of what a full client does (docs/decisions/transport.md).
     """
 
-    def __init__(self, address: str, key: SigningKey, hub_ca: str | Path | None = None) -> None:
+    def __init__(self, address: str, key: SigningKey | None, hub_ca: str | Path | None = None) -> None:
         self.address = check_address(address)
         self.key = key
         self._context = trusted(hub_ca) if self.address.startswith("https://") else None
@@ -69,7 +70,7 @@ class Connection:
             time.sleep(later)
 
     def _once(self, method: str, path: str, body: bytes, media: str, patience: float) -> Answer:
-        headers = sign(method, self.address + path, body, self.key, self.key.public)
+        headers = {} if self.key is None else sign(method, self.address + path, body, self.key, self.key.public)
         if media:
             headers["Content-Type"] = media
         try:

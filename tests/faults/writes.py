@@ -22,6 +22,7 @@ CALLER_COMMITS = {
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
     "released_columns.enter",
     "journal.add", "self._commit", "self._write", "self._next_id", "act.do",
+    "register.append", "register.commit", "register.erase",
     "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip
 
@@ -29,7 +30,7 @@ CALLER_COMMITS = {
 BY_COMMAND = {
     "hub/records.py:seed", "hub/home.py:create", "hub/home.py:admit_site", "hub/home.py:admit_person",
     "node/home.py:create", "node/home.py:add_custodian", "node/home.py:pin", "node/permits.py:_write",
-    "node/backup.py:back_up", "node/backup.py:_take", "node/backup.py:_checked",
+    "node/backup.py:back_up", "node/witness.py:forget", "node/backup.py:_take", "node/backup.py:_checked",
     "trust/keys.py:save", "trust/seal.py:save",
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import typer
 
 from civicgrid import __version__
-from civicgrid.cli import audit, custodian, demo, hub, key, node, simulate, study
+from civicgrid.cli import audit, custodian, demo, hub, key, node, register, simulate, study
 from civicgrid.errors import CivicGridError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.add_typer(custodian.app, name="custodian")
 app.add_typer(hub.app, name="hub")
 app.add_typer(key.app, name="key")
 app.add_typer(audit.app, name="audit")
+app.add_typer(register.app, name="register")
 
 
 @app.command("version")

@@ -13,6 +13,7 @@ from civicgrid.errors import DataError
 
 if TYPE_CHECKING:
     from civicgrid.node.home import Home
+    from civicgrid.node.state import State
 
 app = typer.Typer(help="Set up and run the node of one site.", no_args_is_help=True)
 permits = typer.Typer(help="Keep, list and revoke the permits of this site.", no_args_is_help=True)
@@ -156,6 +157,9 @@ def status(folder: Folder) -> None:
         console.print(f"Replies that the hub has not yet confirmed: {len(state.outgoing(1000))}")
         released = state.connection.execute("select count(*) from answers").fetchone()[0]
         console.print(f"Shares released so far: {released}")
+        for line in _register_lines(state):
+            # Whole, since a signed note that is wrapped is no evidence any more.
+            console.print(line, soft_wrap=True)
         state.close()
     try:
         from civicgrid.curation.store import Store
@@ -167,6 +171,49 @@ def status(folder: Folder) -> None:
                 console.print(f"Data set {held.name} ({held.kind}), snapshot {held.snapshot[:12]}, {people}")
     except DataError:
         console.print("Data sets: the node is running and has its data file open.")
+
+
+def _register_lines(state: State) -> list[str]:
+    """What the node has seen of the public register, and first of all what it has refused to cosign."""
+    from civicgrid.governance.permit import in_words
+    from civicgrid.node.witness import faults, seen
+
+    def day(at: float) -> str:
+        return in_words(dt.datetime.fromtimestamp(int(at), dt.UTC).isoformat())
+
+    lines = [
+        f"PUBLIC REGISTER REFUSED on {day(fault.at)}: {fault.words} The hub signed this:\n{fault.checkpoint}"
+        for fault in faults(state)
+    ]
+    if lines:
+        lines.append(
+            "Ask the other sites what they have seen. Once it is known why, `civicgrid node forget-register` begins anew."
+        )
+    last = seen(state)
+    if last is None:
+        return [*lines, "Public register: not witnessed yet."]
+    return [*lines, f"Public register: {last.size} entries witnessed on {day(last.at)} of {last.origin}"]
+
+
+@app.command("forget-register")
+def forget_register(
+    folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False
+) -> None:
+    """Take the public register anew as the hub shows it: once your people know why it is another than before."""
+    from civicgrid.node.home import Home
+    from civicgrid.node.state import State
+    from civicgrid.node.witness import forget
+
+    typer.echo(
+        "From now on this node takes the register as the hub shows it next. What it has seen until now, and what it has "
+        "refused, is forgotten; copy what `civicgrid node status` prints first."
+    )
+    if not yes and not typer.confirm("Forget it?"):
+        raise typer.Exit(1)
+    state = State(Home(folder).state)
+    forget(state)
+    state.close()
+    typer.echo("Forgotten. It stands in the audit log that it was.")
 
 
 @app.command("epoch")

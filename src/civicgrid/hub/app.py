@@ -1,10 +1,12 @@
-"""The hub's HTTP service: one face to nodes, one to researchers. Every request but `/healthz` is signed.
+"""The hub's HTTP service: one face to nodes, one to researchers, one to everybody. What is not public is signed.
 
     POST /node/hello       a node announces what its site holds
     POST /node/exchange    replies in, confirmations and tasks out (waits for a task)
+    POST /node/witness     what the node has seen of the public register in, its newest checkpoint out
     GET  /api/network      who is on the network, and which data sets they hold
     POST /api/studies      a signed study; gives the run's id
     GET  /api/studies/{run}  the state, the progress since a line, and the result when there is one
+    GET  /register/…       the public register, for anybody and unsigned: see `published.py`
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
@@ -35,19 +37,34 @@ from civicgrid.hub.journal import Journal
 from civicgrid.hub.limits import Limits
 from civicgrid.hub.openapi import DESCRIPTION, ROUTES
 from civicgrid.hub.pages import mount
+from civicgrid.hub.published import PUBLISHED
 from civicgrid.hub.records import Records
+from civicgrid.hub.register import Register
 from civicgrid.hub.runs import Runs
 from civicgrid.hub.sign_in import SignIns
 from civicgrid.hub.web import Service
 from civicgrid.methods import METHODS
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.nonces import Nonces
+from civicgrid.trust.note import Checkpoint, Note
 from civicgrid.trust.requests import verify
-from civicgrid.wire import MAX_FRAME, Exchange, Frame, Hello, Member, Tasks, read_frame, read_study
+from civicgrid.wire import (
+    MAX_FRAME,
+    Exchange,
+    Frame,
+    Hello,
+    Member,
+    RegisterHead,
+    Tasks,
+    Witnessing,
+    read_frame,
+    read_study,
+)
 
 log = logging.getLogger("civicgrid.hub")
 
 KEYID = re.compile(r'keyid="([A-Za-z0-9._:/@+-]{1,200})"')
+T = TypeVar("T")
 
 
 @dataclass
@@ -61,6 +78,7 @@ class Hub:
     journal: Journal
     nonces: Nonces
     limits: Limits
+    register: Register
     members: dict[str, Member] = field(default_factory=dict)
     hellos: dict[str, Hello] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
@@ -169,7 +187,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
         connected_seconds=settings.connected_seconds,
     )
     nonces = Nonces(home.path / "nonces.sqlite")
-    hub = Hub(settings, address or settings.public, engine, runs, journal, nonces, Limits(settings))
+    hub = Hub(settings, address or settings.public, engine, runs, journal, nonces, Limits(settings), home.register(engine))
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -195,6 +213,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     )
     app.state.hub = hub
     endpoints = {path: _bound(hub, endpoint) for path, endpoint in ENDPOINTS.items()}
+    endpoints |= {path: _bound(hub.register, endpoint) for path, endpoint in PUBLISHED.items()}
     app.state.direct = {path: endpoint for path, endpoint in endpoints.items() if path.startswith("/node/")}
     app.add_exception_handler(CivicGridError, explain)
     app.add_exception_handler(HTTPException, plain)
@@ -208,10 +227,10 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
 
 
 def _bound(
-    hub: Hub, endpoint: Callable[[Hub, Request], Awaitable[Response]]
+    what: T, endpoint: Callable[[T, Request], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def call(request: Request) -> Response:
-        return await endpoint(hub, request)
+        return await endpoint(what, request)
 
     return call
 
@@ -276,6 +295,25 @@ async def _exchange(hub: Hub, request: Request) -> Response:
             exchange.session, exchange.wait, hub.settings.connected_seconds / 3
         )
     return framed(Frame(Tasks(stored=stored, tasks=len(tasks)), {str(i): task for i, task in enumerate(tasks)}))
+
+
+async def _witness(hub: Hub, request: Request) -> Response:
+    site, body = await hub.site(request)
+    said, _ = read_frame(Witnessing, body)
+    if said.line:
+        hub.register.cosign(site, hub.members[site].signing, said.size, said.line)
+    note = hub.register.checkpoint()
+    size = Checkpoint.parse(note.text).size
+    proof = hub.register.consistency(said.size, size) if said.size <= size else ()
+    return framed(
+        Frame(
+            RegisterHead(
+                statement=hub.register.statement(),
+                checkpoint=str(Note(note.text, note.lines[:1])),
+                proof=tuple(part.hex() for part in proof),
+            )
+        )
+    )
 
 
 # --- researchers ---------------------------------------------------------------------------------------------------
@@ -381,6 +419,7 @@ def _number(request: Request, name: str, default: int) -> int:
 ENDPOINTS = {
     "/node/hello": _hello,
     "/node/exchange": _exchange,
+    "/node/witness": _witness,
     "/api/network": _network,
     "/api/studies": _submit,
     "/api/studies/{run}": _study,

@@ -11,9 +11,9 @@ from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.requests import HEADERS
 from civicgrid.wire import MEDIA
 
-DESCRIPTION = """Every request but `GET /healthz` and `GET /openapi.json` is signed: HTTP Message Signatures (RFC 9421) with
-Ed25519 over the method, the full address and the body's digest (RFC 9530), with time, nonce and key id. A refusal is JSON
-with a sentence under `error`."""
+DESCRIPTION = """Every request but `GET /healthz`, `GET /openapi.json` and those below `/register/` is signed: HTTP Message
+Signatures (RFC 9421) with Ed25519 over the method, the full address and the body's digest (RFC 9530), with time, nonce and
+key id. A refusal is JSON with a sentence under `error`."""
 
 _ERROR: dict[str, Any] = {
     "type": "object",
@@ -24,7 +24,7 @@ _ERROR: dict[str, Any] = {
 _WORDS = {
     400: "The message is malformed, too old, from a clock that is off (the offset is stated), or was received before.",
     401: "No registered key signed this, or the signature does not hold.",
-    404: "There is no such run of the sender's.",
+    404: "There is no such run of the sender's, or the register has no such entry or size.",
     409: "Another process of this node has said hello since.",
     413: "The message is larger than its sender may send.",
     415: "The body came compressed.",
@@ -33,7 +33,8 @@ _WORDS = {
     431: "The request's head is too large.",
     503: "The hub cannot write to its disk or database now; nothing was stored.",
 }
-_SIGNED = (400, 401, 413, 415, 429, 431, 503)
+_UNSIGNED = (400, 413, 415, 429, 431, 503)
+_SIGNED = (401, *_UNSIGNED)
 _PARAMETERS: list[dict[str, Any]] = [
     {"name": name.title(), "in": "header", "required": True, "schema": {"type": "string", "maxLength": 2048}}
     for name in HEADERS
@@ -90,27 +91,144 @@ def _described(
     *,
     body: dict[str, Any] | None = None,
     parameters: tuple[dict[str, Any], ...] = (),
+    signed: bool = True,
 ) -> dict[str, Any]:
     """What FastAPI's `add_api_route` takes to describe a route that reads its request by itself."""
-    extra: dict[str, Any] = {"parameters": [*parameters, *_PARAMETERS]}
+    extra: dict[str, Any] = {"parameters": [*parameters, *(_PARAMETERS if signed else ())]}
     if body is not None:
         extra["requestBody"] = {"required": True, "content": body}
+    always = _SIGNED if signed else _UNSIGNED
     return {
         "operation_id": name,
         "summary": summary,
         "response_model": None,
         "openapi_extra": extra,
-        "responses": {200: {"description": "As asked.", "content": answer}, **_refusals(*_SIGNED, *refusals)},
+        "responses": {200: {"description": "As asked.", "content": answer}, **_refusals(*always, *refusals)},
     }
 
 
-def _query(name: str, words: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": words, "schema": _WHOLE}
+def _query(name: str, words: str, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "description": words, "schema": _WHOLE}
+
+
+def _word(name: str, words: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": words, "schema": {"type": "string"}}
+
+
+def _public(
+    name: str, summary: str, answer: dict[str, Any], refusals: tuple[int, ...] = (), *parameters: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """A route of the public register, which anybody may ask for without a signature."""
+    return "GET", _described(name, summary, answer, refusals, parameters=parameters, signed=False)
 
 
 _FRAME = {MEDIA: {"schema": {"type": "string", "contentMediaType": MEDIA}}}
 
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_LEAF = {"type": "object"}
+_ENTRY = _object(
+    index={"type": "integer"},
+    hash=_HASH,
+    at={"type": ["string", "null"]},
+    kind={"type": ["string", "null"]},
+    sentence={"type": "string"},
+    names={"type": "object", "additionalProperties": {"type": "string"}},
+    leaf={"type": ["object", "null"]},
+)
+_SOUGHT = (
+    _word("q", "Words that all stand in it."),
+    _word("kind", "The kind of entry."),
+    _word("project", "The project's id."),
+    _word("site", "A site's name."),
+    _word("dataset", "A data set's name."),
+    _word("organisation", "An organisation's full name."),
+)
+_PROOF = {"type": "array", "items": _HASH}
+
+PUBLIC: dict[str, tuple[str, dict[str, Any]]] = {
+    "/register/log": _public(
+        "register_log",
+        "The register's name, size and public key (as the hub states it under its own key), and who witnesses it.",
+        _json(
+            _object(
+                network={"type": "string"},
+                origin={"type": "string"},
+                key={"type": "string"},
+                size={"type": "integer"},
+                statement=_envelope(),
+                witnesses={
+                    "type": "array",
+                    "items": _object(
+                        site={"type": "string"}, key={"type": "string"}, size={"type": "integer"}, at={"type": "integer"}
+                    ),
+                },
+            )
+        ),
+    ),
+    "/register/checkpoint": _public(
+        "register_checkpoint",
+        "The newest checkpoint, or the one at a size: a C2SP signed note with the witnesses' cosignatures.",
+        {"text/plain": {"schema": {"type": "string"}}},
+        (404,),
+        _query("size", "The number of entries; the newest where it is left out."),
+    ),
+    "/register/entries": _public(
+        "register_entries",
+        "Entries by number, the oldest first, 1,000 at most. Hashed is a zero byte and an entry's RFC 8785 form.",
+        _json(_object(start={"type": "integer"}, size={"type": "integer"}, entries={"type": "array", "items": _LEAF})),
+        (),
+        _query("start", "The first number; 0 where it is left out."),
+        _query("end", "The number before which to stop."),
+    ),
+    "/register/entries/{index}": _public(
+        "register_entry",
+        "One entry, in plain English and as it is hashed.",
+        _json(_ENTRY),
+        (404,),
+        {"name": "index", "in": "path", "required": True, "schema": {"type": "string"}},
+    ),
+    "/register/search": _public(
+        "register_search",
+        "Entries that have all that is asked for, the newest first; `older` is what to give as `before` for more.",
+        _json(_object(entries={"type": "array", "items": _ENTRY}, older={"type": ["integer", "null"]})),
+        (),
+        *_SOUGHT,
+        _query("before", "Only entries below this number."),
+        _query("most", "How many; 20 where it is left out, 100 at most."),
+    ),
+    "/register/proof/inclusion": _public(
+        "register_inclusion",
+        "The proof that an entry is in the register of a size (RFC 9162, section 2.1.3).",
+        _json(_object(index={"type": "integer"}, size={"type": "integer"}, leaf=_HASH, proof=_PROOF)),
+        (404,),
+        _query("index", "The entry's number.", required=True),
+        _query("size", "The register's size; its present one where it is left out."),
+    ),
+    "/register/proof/consistency": _public(
+        "register_consistency",
+        "The proof that the register of one size begins with that of another (RFC 9162, section 2.1.4).",
+        _json(_object(first={"type": "integer"}, second={"type": "integer"}, proof=_PROOF)),
+        (404,),
+        _query("first", "The smaller size.", required=True),
+        _query("second", "The larger size; the present one where it is left out."),
+    ),
+    "/register/data-uses.csv": _public(
+        "register_data_uses",
+        "Every approved project, in the fields of HDR UK's data use register.",
+        {"text/csv": {"schema": {"type": "string"}}},
+    ),
+    "/register/feed.atom": _public(
+        "register_feed",
+        "The newest entries as an Atom feed, narrowed as a search is.",
+        {"application/atom+xml": {"schema": {"type": "string"}}},
+        (),
+        *_SOUGHT,
+    ),
+}
+"""The public register: what anybody may read."""
+
 ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
+    **PUBLIC,
     "/node/hello": (
         "POST",
         _described("hello", "A node says what its site holds.", _FRAME, (422,), body=_FRAME),
@@ -118,6 +236,16 @@ ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
     "/node/exchange": (
         "POST",
         _described("exchange", "Replies in; confirmations and tasks out.", _FRAME, (409, 422), body=_FRAME),
+    ),
+    "/node/witness": (
+        "POST",
+        _described(
+            "witness",
+            "What the node has seen of the public register, with its cosignature; gives the newest checkpoint and a proof.",
+            _FRAME,
+            (422,),
+            body=_FRAME,
+        ),
     ),
     "/api/network": (
         "GET",

@@ -11,6 +11,7 @@ import logging
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 
 from civicgrid import __version__
@@ -23,6 +24,7 @@ from civicgrid.node.home import Home
 from civicgrid.node.session import Stored
 from civicgrid.node.site import Identity, Site
 from civicgrid.node.state import State
+from civicgrid.node.witness import Witness
 from civicgrid.transport import Connection, Unreachable
 from civicgrid.wire import Exchange, Frame, Hello, Refused, Reply, SignedTask, Tasks, read_frame, read_reply
 
@@ -49,6 +51,8 @@ class Service:
         self.site = Site(self.identity, home, data, self.state)
         hub_ca = home.path / settings.hub_ca if settings.hub_ca else None
         self.connection = Connection(settings.hub, self.identity.signing, hub_ca)
+        self.witness = Witness(self.state, self.identity, self.connection)
+        self.look_at = 0.0
         self.session = secrets.token_hex(16)
         self.stop = threading.Event()
 
@@ -67,7 +71,11 @@ class Service:
                         greeted = True
                         log.info("The hub at %s takes this node's messages.", self.settings.hub)
                         ready()
+                        self.look_at = 0.0
                     self.exchange()
+                    if time.monotonic() >= self.look_at:
+                        self.look_at = time.monotonic() + self.settings.witness_seconds
+                        self.witness.look()
                     pause = FIRST_PAUSE
                 except (Unreachable, WireError, sqlite3.Error) as error:
                     # A full disk is waited out: what was not written down was not sent, and the hub asks again. So is a
@@ -117,6 +125,9 @@ class Service:
             except (TrustError, WireError, KeyError) as error:
                 log.error("A task was not opened: %s", error)
                 continue
+            if answered is None:
+                # A run has ended: what it did stands on the register before long.
+                self.look_at = 0.0
             # A share has its line in the audit log; a line here each round would cost as much as signing it does.
             if answered is not None and not answered.share:
                 reply = read_reply(answered.header)

@@ -38,6 +38,11 @@ create table if not exists rounds (
     run text not null, analysis text not null, answered integer not null, primary key (run, analysis));
 create table if not exists outbox (
     task text primary key, header blob not null, share blob not null, at real not null);
+create table if not exists register (
+    id integer primary key check (id = 1), origin text not null, key text not null, size integer not null,
+    root blob not null, checkpoint text not null, at real not null);
+create table if not exists register_faults (
+    digest text primary key, words text not null, checkpoint text not null, at real not null);
 create table if not exists audit (
     seq integer primary key, entry text not null, hash text not null);
 """

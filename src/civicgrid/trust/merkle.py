@@ -208,6 +208,31 @@ def _check_hashes(values: Iterable[bytes]) -> None:
         raise TrustError(f"Expected hashes of {SIZE} bytes in a proof; something else came.")
 
 
+class Growing:
+    """The head of a tree whose leaves come one after another and are not kept."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._ends: list[tuple[int, bytes]] = []
+
+    def append(self, leaf: bytes) -> None:
+        level, value = 0, leaf
+        while self._ends and self._ends[-1][0] == level:
+            value = node_hash(self._ends.pop()[1], value)
+            level += 1
+        self._ends.append((level, value))
+        self.size += 1
+
+    @property
+    def head(self) -> bytes:
+        if not self._ends:
+            return EMPTY
+        *others, (_, value) = self._ends
+        for _, left in reversed(others):
+            value = node_hash(left, value)
+        return value
+
+
 class Memory(dict[Place, bytes]):
     """Subtrees in memory: what somebody who checks a log builds from its entries."""
 

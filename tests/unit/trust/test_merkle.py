@@ -137,6 +137,13 @@ def test_every_head_and_proof_of_every_small_tree() -> None:
         verify_consistency(0, size, EMPTY, root, ())
 
 
+def test_a_growing_tree_has_the_same_heads() -> None:
+    growing, data = merkle.Growing(), entries(70)
+    for size, entry in enumerate([*data, b""]):
+        assert (growing.size, growing.head) == (size, mth(data[:size]))
+        growing.append(leaf_hash(entry))
+
+
 @given(st.integers(0, 300), st.lists(st.integers(1, 40), max_size=6))
 def test_many_at_once_are_one_after_the_other(size: int, steps: list[int]) -> None:
     data = entries(size + sum(steps))

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from civicgrid.client.connect import RemoteGrid
+from civicgrid.node.state import State
+from civicgrid.node.witness import faults, seen
 from civicgrid.transport import Unreachable
 from faults import test_page_kills
 from faults.network import SITES, FaultyNetwork, Running, same, stopped, study
 from faults.writes import durable_writes
+from unit.governance.entries import EXAMPLES
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -39,7 +44,9 @@ LEAVING = [("nonces", "closed")]
 GREETED = [("hub", "hello")]
 RESTORED = [("node", "resent")]
 ON_PAGES = [("hub", write) for write in test_page_kills.WRITES]
-EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED, ON_PAGES]
+WITNESSED = [("hub", "checkpoint"), ("node", "witnessed"), ("hub", "cosigned")]
+REFUSED = [("node", "register-refused")]
+EVERY = [STUDYING, HANGING, STARTING, HEARING, LEAVING, GREETED, RESTORED, ON_PAGES, WITNESSED, REFUSED]
 
 
 def test_every_durable_write_has_a_name_and_is_died_at() -> None:
@@ -158,6 +165,70 @@ def test_a_hub_from_a_backup_asks_again_and_gets_the_same_bytes(
     network.until(ended, "the run did not end a second time")
     by_name = {analysis["name"]: analysis for analysis in again["result"]["analyses"]}
     assert by_name["fit"]["output"] == first["fit"].output.to_data()
+
+
+def grow(network: FaultyNetwork) -> int:
+    """One more entry on the register; how many there are."""
+    engine = network.hub.engine()
+    register = network.hub.register(engine)
+    with engine.begin() as connection:
+        register.append(connection, EXAMPLES[:1], time.time())
+    size = register.size()
+    engine.dispose()
+    return size
+
+
+def seen_at(network: FaultyNetwork, site: str) -> tuple[int, int]:
+    """How many entries a site's node has witnessed, and how many registers it has refused."""
+    state = State(network.node(site).state)
+    last, refused = seen(state), len(faults(state))
+    state.close()
+    return last.size if last else -1, refused
+
+
+@pytest.mark.parametrize("write", WITNESSED, ids=named)
+def test_the_register_as_nodes_witness_it(
+    write: tuple[str, str], network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
+) -> None:
+    """Whoever dies at it: no node signs two registers of one size, and all have signed the newest in the end."""
+    who = "birch" if write[0] == "node" else "hub"
+    for side in ("before", "after"):
+        network.kill(who)
+        size = grow(network)
+        network.launch(who, f"{write[0]} {write[1]} {side} 1")
+        network.died(who)
+    network.launch(who)
+    network.until(lambda: all(seen_at(network, site) == (size, 0) for site in SITES), "not all have seen the register")
+    network.wait_connected(grid, SITES)
+    same(grid.run(study()), undisturbed["trial"])
+
+
+def test_a_node_as_it_refuses_a_register_that_was_cut(
+    network: FaultyNetwork, grid: RemoteGrid, undisturbed: dict[str, Any]
+) -> None:
+    """The refusal is written down whole, studies go on, and a register put right is witnessed again."""
+    network.kill("hub")
+    size = grow(network)
+    network.launch("hub")
+    network.until(lambda: seen_at(network, "birch")[0] == size, "the register was not witnessed")
+    for who in ("birch", "hub"):
+        network.kill(who)
+    with sqlite3.connect(network.hub.path / "hub.sqlite") as database:
+        database.execute("update register set size = size - 1")
+        database.execute("delete from checkpoints where size = ?", (size,))
+    network.launch("hub")
+    for side in ("before", "after"):
+        network.launch("birch", f"node register-refused {side} 1")
+        network.died("birch")
+        assert seen_at(network, "birch") == (size, int(side == "after"))
+    network.kill("hub")
+    with sqlite3.connect(network.hub.path / "hub.sqlite") as database:
+        database.execute("update register set size = size + 1")
+    network.launch("hub")
+    network.launch("birch")
+    network.wait_connected(grid, SITES)
+    same(grid.run(study()), undisturbed["trial"])
+    assert seen_at(network, "birch") == (size, 1)
 
 
 @pytest.mark.parametrize(

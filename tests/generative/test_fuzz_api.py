@@ -106,6 +106,8 @@ def unharmed(hub: Served) -> None:
 @pytest.mark.parametrize("path", ROUTES)
 def test_requests_as_described_and_otherwise(hub: Served, description: Any, path: str, mode: GenerationMode) -> None:
     before = hub.stored()
+    if mode is GenerationMode.NEGATIVE and not description["paths"][path][ROUTES[path][0].lower()].get("parameters"):
+        pytest.skip("nothing is asked for here that could be asked for wrongly")
     operation = schemathesis.openapi.from_dict(description)[path][ROUTES[path][0]]
     signers = st.sampled_from([None, hub.people[0], hub.sites["leeds"], SigningKey.generate()])
     session = requests.Session()

@@ -185,7 +185,7 @@ PUBLIC: dict[str, tuple[str, dict[str, Any]]] = {
         "One entry, in plain English and as it is hashed.",
         _json(_ENTRY),
         (404,),
-        {"name": "index", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": "index", "in": "path", "required": True, "schema": _WHOLE},
     ),
     "/register/search": _public(
         "register_search",

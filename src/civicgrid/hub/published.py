@@ -64,7 +64,7 @@ def _entry(register: Register, request: Request) -> Response:
 
 def _search(register: Register, request: Request) -> Response:
     most = _number(request, "most")
-    page = _page(register, request, min(20 if most is None else most, 100), _number(request, "before"))
+    page = _page(register, request, 20 if most is None else min(max(most, 1), 100), _number(request, "before"))
     return as_json({"entries": _told(register, page.entries), "older": page.older})
 
 

@@ -27,6 +27,8 @@ log = logging.getLogger("civicgrid.node")
 
 PATH = "/node/witness"
 PATIENCE = 10.0
+FRESH = 300.0
+"""A register that has not grown is cosigned again after so many seconds: that it has not grown is news too."""
 MOST_FAULTS = 100
 
 
@@ -67,9 +69,12 @@ class Witness:
             before = seen(self.state)
             head = self._ask(Witnessing(size=before.size if before else 0))
             try:
-                self._cosign(self._checked(head, before))
+                checkpoint, key = self._checked(head, before)
             except Forked as error:
                 self._refuse(str(error), head.checkpoint)
+                return
+            if before is None or checkpoint.text != before.checkpoint or time.time() - before.at > FRESH:
+                self._cosign(checkpoint, key)
         except CivicGridError as error:
             log.warning("The public register could not be witnessed: %s", error)
         except sqlite3.Error:
@@ -103,8 +108,7 @@ class Witness:
             raise Forked(str(error)) from None
         return checkpoint, key
 
-    def _cosign(self, checked: tuple[Checkpoint, NoteKey]) -> None:
-        checkpoint, key = checked
+    def _cosign(self, checkpoint: Checkpoint, key: NoteKey) -> None:
         now = time.time()
         name = witness_name(checkpoint.origin, self.identity.member.site)
         line = str(cosigned(checkpoint.text, self.identity.signing, name, int(now)))

@@ -104,6 +104,7 @@ def test_search_narrows_and_pages(hub: Served) -> None:
     assert found == sorted(set(found), reverse=True)
     assert found[0] == first["entries"][0]["index"]
     assert get(hub, "/register/search?q=nothing+like+it")["entries"] == []
+    assert len(get(hub, "/register/search?most=0&kind=decision")["entries"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class _File:
                     covered.update(inner for statement in node.body for inner in ast.walk(statement))
         # The places that make the transactions themselves: between `begin` and the kill points around `commit`.
         points = [call for call in calls(function) if dotted(call) == "reach" and len(call.args) == 3]
+        points.sort(key=lambda call: call.lineno)
         keeps = keeps or bool(points)
         self._made(points)
         for call in calls(function):

@@ -72,10 +72,10 @@ class Service:
                         log.info("The hub at %s takes this node's messages.", self.settings.hub)
                         ready()
                         self.look_at = 0.0
-                    self.exchange()
                     if time.monotonic() >= self.look_at:
                         self.look_at = time.monotonic() + self.settings.witness_seconds
                         self.witness.look()
+                    self.exchange()
                     pause = FIRST_PAUSE
                 except (Unreachable, WireError, sqlite3.Error) as error:
                     # A full disk is waited out: what was not written down was not sent, and the hub asks again. So is a

@@ -84,7 +84,7 @@ def _consistency(register: Register, request: Request) -> Response:
 
 
 def _data_uses(register: Register, request: Request) -> Response:
-    projects = data_uses.projects(register.of_kinds(data_uses.READ))
+    projects = register.approved()
     held = io.StringIO()
     writer = csv.writer(held)
     for row in data_uses.rows(projects, register.names()):

@@ -95,7 +95,7 @@ def coarse(thresholds: Thresholds) -> Thresholds:
     A profile is seen by everybody and for good, so that it must say less than an answer to somebody with a permit.
     """
     base = math.lcm(thresholds.round_to, max(thresholds.min_cell, 1))
-    return thresholds.model_copy(update={"round_to": base, "zeros": False})
+    return thresholds.model_copy(update={"round_to": base, "zeros": True})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from civicgrid.governance.register import (
     ApplicationSubmitted,
@@ -78,25 +78,30 @@ FEDERATED = "Federated analysis: the study goes to the data, no record leaves it
 CHECKED = "Only sums that passed the site's own disclosure rules leave it"
 
 
-def projects(leaves: Iterable[Leaf]) -> list[Project]:
-    """The projects that somebody has approved, in the order of their first application."""
-    found: dict[str, Project] = {}
-    for leaf in leaves:
-        entry, date = leaf.entry, dt.date.fromisoformat(leaf.at[:10])
-        if isinstance(entry, ApplicationSubmitted):
-            if entry.project in found:
-                found[entry.project].application = entry
-            else:
-                found[entry.project] = Project(entry)
-        elif isinstance(entry, Decision | PermitGranted | ResultPublished) and entry.project in found:
-            project = found[entry.project]
-            if isinstance(entry, Decision) and entry.outcome == "approved":
-                project.approved = date
-            elif isinstance(entry, PermitGranted):
-                project.access = project.access or date
-            elif isinstance(entry, ResultPublished) and entry.link:
-                project.results.append(entry.link)
-    return [project for project in found.values() if project.approved]
+class Projects:
+    """The projects of a register, put together as its entries come: each is read once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Project] = {}
+
+    def add(self, leaves: Iterable[Leaf]) -> None:
+        """Take in further entries, in their order."""
+        for leaf in leaves:
+            entry, date = leaf.entry, dt.date.fromisoformat(leaf.at[:10])
+            if isinstance(entry, ApplicationSubmitted):
+                self._found.setdefault(entry.project, Project(entry)).application = entry
+            elif isinstance(entry, Decision | PermitGranted | ResultPublished) and entry.project in self._found:
+                project = self._found[entry.project]
+                if isinstance(entry, Decision) and entry.outcome == "approved":
+                    project.approved = date
+                elif isinstance(entry, PermitGranted):
+                    project.access = project.access or date
+                elif isinstance(entry, ResultPublished) and entry.link:
+                    project.results.append(entry.link)
+
+    def approved(self) -> list[Project]:
+        """Those that somebody has approved, in the order of their first application."""
+        return [replace(each, results=[*each.results]) for each in self._found.values() if each.approved]
 
 
 def rows(given: Sequence[Project], names: Mapping[str, str]) -> list[list[str]]:

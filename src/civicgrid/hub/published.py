@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr  # nosec B406 - escapes, parses nothing
@@ -17,6 +16,7 @@ from fastapi import Request, Response
 
 from civicgrid.errors import TrustError, WireError
 from civicgrid.governance import data_uses
+from civicgrid.hub.answers import as_json
 from civicgrid.hub.register import Page, Register, Shown
 from civicgrid.present.tables import safe_cell
 
@@ -30,7 +30,7 @@ Reader = Callable[[Register, Request], Response]
 
 def _log(register: Register, request: Request) -> Response:
     key = register.key
-    return _json(
+    return as_json(
         {
             "network": register.network,
             "origin": key.name,
@@ -59,13 +59,13 @@ def _entries(register: Register, request: Request) -> Response:
 
 def _entry(register: Register, request: Request) -> Response:
     index = _whole("index", request.path_params["index"])
-    return _json(_told(register, [register.entry(index)])[0])
+    return as_json(_told(register, [register.entry(index)])[0])
 
 
 def _search(register: Register, request: Request) -> Response:
     most = _number(request, "most")
     page = _page(register, request, 20 if most is None else min(max(most, 1), 100), _number(request, "before"))
-    return _json({"entries": _told(register, page.entries), "older": page.older})
+    return as_json({"entries": _told(register, page.entries), "older": page.older})
 
 
 def _inclusion(register: Register, request: Request) -> Response:
@@ -73,18 +73,18 @@ def _inclusion(register: Register, request: Request) -> Response:
     size = register.size() if size is None else size
     proof = register.inclusion(index, size)
     leaf = register.entry(index).hash.hex()
-    return _json({"index": index, "size": size, "leaf": leaf, "proof": [part.hex() for part in proof]})
+    return as_json({"index": index, "size": size, "leaf": leaf, "proof": [part.hex() for part in proof]})
 
 
 def _consistency(register: Register, request: Request) -> Response:
     first, second = _wanted(request, "first"), _number(request, "second")
     second = register.size() if second is None else second
     proof = register.consistency(first, second)
-    return _json({"first": first, "second": second, "proof": [part.hex() for part in proof]})
+    return as_json({"first": first, "second": second, "proof": [part.hex() for part in proof]})
 
 
 def _data_uses(register: Register, request: Request) -> Response:
-    projects = data_uses.projects(register.of_kinds(data_uses.READ))
+    projects = register.approved()
     held = io.StringIO()
     writer = csv.writer(held)
     for row in data_uses.rows(projects, register.names()):
@@ -168,10 +168,6 @@ def _whole(name: str, raw: str) -> int:
     if not (raw.isascii() and raw.isdigit() and len(raw) <= 16 and int(raw) <= LARGEST):
         raise WireError(f"Expected a whole number from 0 for {name!r}; something else came.")
     return int(raw)
-
-
-def _json(data: Any) -> Response:
-    return Response(json.dumps(data), media_type="application/json")
 
 
 def _threaded(read: Reader) -> Callable[[Register, Request], Awaitable[Response]]:

@@ -8,6 +8,7 @@ entries' times never go back. A checkpoint is signed when somebody asks for one 
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from civicgrid.errors import Missing, TrustError, WireError
+from civicgrid.governance.data_uses import READ, Project, Projects
 from civicgrid.governance.entry import Entry, commitment, words
 from civicgrid.governance.register import Leaf, moment, read_leaf
 from civicgrid.hub import database as db
@@ -90,6 +92,7 @@ class Register:
     def __init__(self, engine: sa.Engine, network: str, origin: str, key: SigningKey, hub: SigningKey) -> None:
         self.engine, self.network = engine, network
         self._origin, self._key, self._hub = origin, key, hub
+        self._projects, self._read, self._reading = Projects(), 0, threading.Lock()
 
     # --- writing, in the caller's transaction ------------------------------------------------------------------------
 
@@ -308,10 +311,21 @@ class Register:
         looked, last = connection.execute(sa.select(sa.func.count(), sa.func.min(near.c.entry))).one()
         return numbers, (int(last) or None) if others and looked == LOOKED_THROUGH else None
 
-    def of_kinds(self, kinds: Iterable[str]) -> list[Leaf]:
-        """Every entry of some kinds, the oldest first; what cannot be read is left out."""
+    def approved(self) -> list[Project]:
+        """The projects that somebody has approved. What was read for an earlier question is not read again."""
+        with self._reading:
+            # Whoever appends waits for whoever appended before, so all entries below the size are there.
+            size = self.size()
+            self._projects.add(self.of_kinds(READ, self._read, size))
+            self._read = size
+            return self._projects.approved()
+
+    def of_kinds(self, kinds: Iterable[str], start: int, end: int) -> list[Leaf]:
+        """The entries of some kinds from start to before end, the oldest first; what cannot be read is left out."""
         marks, entries = db.register_marks.c, db.register_entries.c
-        numbers = sa.select(marks.entry).where(marks.name == "kind", marks.value.in_(list(kinds)))
+        numbers = sa.select(marks.entry).where(
+            marks.name == "kind", marks.value.in_(list(kinds)), marks.entry >= start, marks.entry < end
+        )
         with self.engine.connect() as connection:
             rows = connection.execute(
                 sa.select(entries.entry, entries.leaf).where(entries.entry.in_(numbers)).order_by(entries.entry)

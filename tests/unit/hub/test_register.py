@@ -203,6 +203,18 @@ def test_a_page_looks_through_a_bounded_part_and_says_where_to_go_on(
     assert [number for page in pages for number in numbers(page)] == [0]
 
 
+def test_approved_projects_are_put_together_as_entries_come(register: Register) -> None:
+    added(register, APPLICATION, APPLICATION.model_copy(update={"project": "P-9"}))
+    assert register.approved() == []
+    added(register, APPROVED)
+    assert [each.application.project for each in register.approved()] == ["P-7"]
+    again = Register(register.engine, "net", ORIGIN, KEY, HUB)
+    added(register, RESULT, PERMIT, APPLICATION.model_copy(update={"version": 2, "title": "Asthma and roads"}))
+    assert register.approved() == again.approved() == register.approved()
+    (project,) = register.approved()
+    assert (project.application.title, project.results) == ("Asthma and roads", [RESULT.link])
+
+
 # --- witnesses --------------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +278,7 @@ def test_an_entry_that_was_changed_is_shown_as_unreadable_and_breaks_nothing(reg
     with register.engine.begin() as connection:
         connection.execute(sa.update(db.register_entries).where(db.register_entries.c.entry == 1).values(leaf="{no json"))
     assert [shown.leaf is None for shown in register.page().entries] == [True, False]
-    assert len(register.of_kinds(("result", "application_submitted"))) == 1
+    assert len(register.of_kinds(("result", "application_submitted"), 0, 2)) == 1
 
 
 def test_no_more_than_so_many_at_once(register: Register) -> None:

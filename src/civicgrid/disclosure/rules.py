@@ -184,9 +184,11 @@ def hidden_counts(part: Counts, thresholds: Thresholds) -> Mask:
     """The cells that a site does not show. How many people have no value is hidden by itself, in all groups if in one."""
     known, left_out = split(part.values, part.left_out)
     if not part.left_out:
-        return hide(known, thresholds)
-    few = np.full(left_out.shape, bool(small(left_out, thresholds).any()))
-    return np.concatenate([hide(known, thresholds), few], axis=-1) if part.values.ndim else few.reshape(())
+        found = hide(known, thresholds)
+    else:
+        few = np.full(left_out.shape, bool(small(left_out, thresholds).any()))
+        found = np.concatenate([hide(known, thresholds), few], axis=-1) if part.values.ndim else few.reshape(())
+    return found if part.hidden is None else found | part.hidden
 
 
 def open_histogram(part: Histogram, thresholds: Thresholds) -> tuple[IntArray, IntArray]:

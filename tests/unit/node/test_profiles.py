@@ -148,8 +148,8 @@ def test_a_second_profile_of_nearly_the_same_people_gives_nothing(column: str, h
     for first, second in ((frame, other), (other, frame)):
         home = Home()
         before = home.profile(first)
-        home.state.connection.execute("update epochs set afresh = 1")
-        home.state.connection.execute("delete from loads")
+        with home.state.transaction("epoch-ended"):
+            home.state.epochs.end(home.state.clock())
         after = home.profile(second)
         assert shape(after)[column] == shape(before)[column]
         assert after.people == before.people
@@ -163,8 +163,8 @@ def test_people_who_come_one_by_one_are_told_of_once_they_are_enough() -> None:
     first = home.profile(frame)
     for come in range(1, 40):
         frame = pd.concat([frame, frame.iloc[[come]].assign(nhs=f"new{come}")])
-        home.state.connection.execute("update epochs set afresh = 1")
-        home.state.connection.execute("delete from loads")
+        with home.state.transaction("epoch-ended"):
+            home.state.epochs.end(home.state.clock())
         later = home.profile(frame)
         told = [name for name, each in shape(later).items() if each != shape(first)[name]]
         assert come >= 10 or told == [], come
@@ -179,13 +179,13 @@ def test_a_number_with_lonely_people_is_told_anew_when_all_else_has_changed_enou
     more = pd.concat([frame, frame.iloc[100:160].assign(nhs=[f"new{come}" for come in range(60)])])
     home = Home()
     before = home.profile(frame)
-    home.state.connection.execute("update epochs set afresh = 1")
-    home.state.connection.execute("delete from loads")
+    with home.state.transaction("epoch-ended"):
+        home.state.epochs.end(home.state.clock())
     after = home.profile(more)
     assert "age" in after.renewed and after.variables["age"].people != before.variables["age"].people
     # One of the lonely ones gone is told within a larger bin, so that it keeps the old numbers.
-    home.state.connection.execute("update epochs set afresh = 1")
-    home.state.connection.execute("delete from loads")
+    with home.state.transaction("epoch-ended"):
+        home.state.epochs.end(home.state.clock())
     again = home.profile(pd.concat([more.drop(index=2), more.iloc[50:80].assign(nhs=[f"z{come}" for come in range(30)])]))
     assert "age" in again.kept and again.variables["age"] == after.variables["age"]
 
@@ -229,8 +229,8 @@ def test_the_same_load_gives_the_same_profile_and_a_custodian_may_tell_anew() ->
     again = home.profiles.make("trial")
     assert shape(again) == shape(first)
     fewer = frame.drop(index=7)
-    home.state.connection.execute("update epochs set afresh = 1")
-    home.state.connection.execute("delete from loads")
+    with home.state.transaction("epoch-ended"):
+        home.state.epochs.end(home.state.clock())
     assert home.profile(fewer, anew=True).renewed == first.renewed
     lines = [line.action for line in home.state.log() if line is not None]
     assert lines.count("profiled") >= 2

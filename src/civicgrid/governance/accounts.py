@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from civicgrid.canonical import Node
-from civicgrid.errors import StateError
+from civicgrid.errors import StateError, TrustError
 from civicgrid.governance.acts import Act, Asked, Look, Nothing, Outcome
 from civicgrid.governance.people import SCOPED, TERMS, Account, Accreditation, Grant, Organisation, Role, Sector
 from civicgrid.governance.permissions import Subject
+from civicgrid.trust.keys import signing_public
 
 
 class OpenAccount(Node):
@@ -46,6 +47,14 @@ class Accredit(Node):
     scheme: Annotated[str, Field(title="Scheme", min_length=1, max_length=200)]
     number: Annotated[str, Field(title="Number", max_length=100)] = ""
     until: Annotated[dt.date, Field(title="Valid until")]
+
+
+class Key(Node):
+    """A public key of one's own, made with `civicgrid key new`."""
+
+    key: Annotated[
+        str, Field(title="Public key", description="It begins ed25519: and is no secret", min_length=1, max_length=100)
+    ]
 
 
 class OpenOrganisation(Node):
@@ -94,6 +103,26 @@ def _accredit(asked: Asked) -> Outcome:
     return Outcome((asked.record.model_copy(update={"accreditation": Accreditation(**asked.form.__dict__)}),))
 
 
+def _add_key(asked: Asked) -> Outcome:
+    account: Account = asked.record
+    try:
+        signing_public(asked.form.key)
+    except TrustError as error:
+        raise StateError(str(error)) from None
+    if asked.look.find("account", key=asked.form.key):
+        raise StateError("This key belongs to an account already. Make another one: nobody shares a key.")
+    if len(account.keys) >= MOST_KEYS:
+        raise StateError(f"Expected at most {MOST_KEYS} keys on an account. Remove one that you no longer use.")
+    return Outcome((account.model_copy(update={"keys": (*account.keys, asked.form.key)}),))
+
+
+def _remove_key(asked: Asked) -> Outcome:
+    if asked.form.key not in asked.record.keys:
+        raise StateError("Expected one of the keys of this account; another came.")
+    keys = tuple(key for key in asked.record.keys if key != asked.form.key)
+    return Outcome((asked.record.model_copy(update={"keys": keys}),))
+
+
 def _close(asked: Asked) -> Outcome:
     """What is the person's own is emptied; the id stays, since records name it."""
     emptied = {"state": "closed", "name": "A former member", "email": "", "grants": (), "keys": (), "login": ""}
@@ -106,11 +135,14 @@ def _organisation(asked: Asked) -> Outcome:
     return Outcome((Organisation(**asked.form.__dict__),))
 
 
+MOST_KEYS = 5
 ACTIVE = frozenset({"active"})
 ACTS = (
     Act("account.open", "Open an account", _open, OpenAccount),
     Act("account.accept_terms", "Accept the terms of use", _accept, Nothing, ACTIVE, _about),
     Act("account.change", "Change your details", _change, ChangeAccount, ACTIVE, _about),
+    Act("account.add_key", "Add a key", _add_key, Key, ACTIVE, _about),
+    Act("account.remove_key", "Remove a key", _remove_key, Key, ACTIVE, _about),
     Act("account.grant", "Give a role", _grant, GiveRole, ACTIVE, _about),
     Act("account.accredit", "Note an accreditation", _accredit, Accredit, ACTIVE, _about),
     Act("account.close", "Close an account", _close, Nothing, ACTIVE, _about),

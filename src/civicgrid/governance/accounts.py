@@ -50,7 +50,7 @@ class Accredit(Node):
 
 
 class Key(Node):
-    """A public key of one's own, made with `civicgrid key new`."""
+    """A public key of one's own, made with `civicgrid key create`."""
 
     key: Annotated[
         str, Field(title="Public key", description="It begins ed25519: and is no secret", min_length=1, max_length=100)

@@ -16,9 +16,10 @@ from pydantic import Field, field_validator
 
 from civicgrid.canonical import Node, digest
 from civicgrid.errors import PlanError, TrustError
-from civicgrid.governance.entry import Digest
+from civicgrid.governance.entry import Digest, day
+from civicgrid.query.explain import quoted
 from civicgrid.trust.envelope import Envelope
-from civicgrid.trust.keys import SigningKey, signing_public
+from civicgrid.trust.keys import SigningKey, fingerprint, signing_public
 
 BALLOT = "application/vnd.civicgrid.ballot+json"
 
@@ -88,6 +89,15 @@ class Roll(Node):
     quorum: int = Field(ge=1, le=100)
     majority: Majority = "more than half"
     members: Annotated[tuple[MemberKey, ...], Field(min_length=1, max_length=100)]
+
+    def explain(self) -> str:
+        """The roll in plain English, a member a line."""
+        lines = [
+            f"Panel {self.panel}, {quoted(self.name)}: {len(self.members)} members, quorum {self.quorum}, "
+            f"majority {self.majority}."
+        ]
+        lines += [f"  {fingerprint(member.key)}, until {day(member.until)}" for member in self.members]
+        return "\n".join(lines)
 
     @field_validator("members")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -497,3 +498,9 @@ def test_the_use_is_said_in_the_catalogue_s_terms() -> None:
     answers = made.get("application", drafted(made)).answers
     use = answers.use()
     assert use is not None and (use.purpose, use.diseases, use.until) == ("health", ("asthma",), dt.date(2027, 6, 1))
+
+
+def test_the_docs_diagram_is_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "governance.md").read_text("utf-8")
+    assert states.diagram() in page
+    assert all(f"| `{state}` | {words} |" in page for state, words in states.STATES.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -91,6 +92,8 @@ def _change(asked: Asked) -> Outcome:
 
 def _grant(asked: Asked) -> Outcome:
     account: Account = asked.record
+    if asked.form.role in GIVEN_ELSEWHERE:
+        raise StateError(f"Nobody is made a {asked.form.role.replace('_', ' ')} here: {GIVEN_ELSEWHERE[asked.form.role]}.")
     place = SCOPED.get(asked.form.role)
     if bool(place) != bool(asked.form.scope):
         expected = f"the {place} at which the role is held" if place else "no place, since the role is held everywhere"
@@ -136,6 +139,11 @@ def _organisation(asked: Asked) -> Outcome:
 
 
 MOST_KEYS = 5
+GIVEN_ELSEWHERE: Mapping[Role, str] = {
+    "panel_member": "members of a panel are drawn by lot",
+    "panel_chair": "a panel's chair is appointed on the panel's page",
+    "board_member": "seats on the board are given by the board",
+}
 ACTIVE = frozenset({"active"})
 ACTS = (
     Act("account.open", "Open an account", _open, OpenAccount),

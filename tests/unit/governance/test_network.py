@@ -27,7 +27,9 @@ def board() -> Desk:
     return made
 
 
-def cast(made: Desk, motion: str, sector: Any, choice: Any = "yes", key: SigningKey | None = None, changes: Any = None) -> Any:
+def cast(
+    made: Desk, motion: str, sector: Any, choice: Any = "yes", key: SigningKey | None = None, changes: Any = None
+) -> Any:
     given = vote(made.get("motion", motion), NETWORK, sector, choice).model_copy(update=changes)
     signed = given.signed(key or KEYS[sector])
     return made.perform(HOLDERS[sector], "motion.vote", motion, vote=signed.canonical().decode())

@@ -186,9 +186,11 @@ def test_a_permit_for_another(at: Grid, clause: str) -> None:
 
 
 def test_every_clause_that_can_stop_a_study_is_attacked() -> None:
-    """The others say for what a permit is, or how small numbers are treated; columns have a test of their own."""
+    """The others say for what a permit is, or how small numbers are treated; columns have a test of their own, and the
+    panel a file: `test_panels.py`.
+    """
     attacked = {field for changes in ELSEWHERE.values() for field in changes}
-    told_elsewhere = {"columns", "template_days"}
+    told_elsewhere = {"columns", "template_days", "panel"}
     no_stop = {"kind", "format", "title", "purpose", "thresholds", "pooled_threshold", "zeros"}
     assert attacked | told_elsewhere | no_stop == set(Permit.model_fields)
 

@@ -47,7 +47,7 @@ PEOPLE = {role: person(role) for role in get_args(Role)}
 def seed(home: HubHome) -> None:
     """The people, in the hub's database."""
     engine = home.engine()
-    records = Records(engine, Journal(engine))
+    records = Records(engine, Journal(engine), home.register(engine))
     hospital = Organisation(id="demo-hospital", name="Demo Hospital", sector="health service")
     records.seed((hospital, *PEOPLE.values()), NOW)
     engine.dispose()

@@ -66,10 +66,10 @@ class Pages:
 
 class _Opened:
     def __init__(self, home: HubHome) -> None:
-        self.engine = home.engine()
+        self.home, self.engine = home, home.engine()
 
     def __enter__(self) -> Records:
-        return Records(self.engine, Journal(self.engine))
+        return Records(self.engine, Journal(self.engine), self.home.register(self.engine))
 
     def __exit__(self, *error: object) -> None:
         self.engine.dispose()

@@ -29,7 +29,8 @@ CALLER_COMMITS = {
 # Writes of a person's command and of no study, each one transaction, or one file put in place whole.
 BY_COMMAND = {
     "hub/records.py:seed", "hub/home.py:create", "hub/home.py:admit_site", "hub/home.py:admit_person",
-    "node/home.py:create", "node/home.py:add_custodian", "node/home.py:pin", "node/permits.py:_write",
+    "node/home.py:create", "node/home.py:add_custodian", "node/home.py:pin", "node/home.py:add_roll",
+    "node/permits.py:_write",
     "node/backup.py:back_up", "node/witness.py:forget", "node/backup.py:_take", "node/backup.py:_checked",
     "trust/keys.py:save", "trust/seal.py:save",
 }  # fmt: skip

@@ -32,6 +32,8 @@ MAY = {
     ("canonical", "errors"),
     ("omop", "errors"),
     ("omop", "canonical"),
+    # An application says what the data are for in the catalogue's terms: see docs/decisions/panels.md.
+    ("governance", "catalogue"),
     # One description of frames and columns: see docs/decisions/layers.md.
 }
 LAZY = {"civicgrid/__init__.py"}

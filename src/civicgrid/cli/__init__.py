@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import typer
 
 from civicgrid import __version__
-from civicgrid.cli import audit, custodian, demo, hub, key, node, register, simulate, study
+from civicgrid.cli import audit, custodian, demo, hub, key, node, panel, register, simulate, study
 from civicgrid.errors import CivicGridError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(study.app, name="study")
 app.add_typer(node.app, name="node")
 app.add_typer(custodian.app, name="custodian")
+app.add_typer(panel.app, name="panel")
 app.add_typer(hub.app, name="hub")
 app.add_typer(key.app, name="key")
 app.add_typer(audit.app, name="audit")

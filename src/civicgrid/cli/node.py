@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Set up and run the node of one site.", no_args_is_help=True)
 permits = typer.Typer(help="Keep, list and revoke the permits of this site.", no_args_is_help=True)
 app.add_typer(permits, name="permit")
+panels = typer.Typer(help="Keep and list the citizen panels whose ballots count at this site.", no_args_is_help=True)
+app.add_typer(panels, name="panel")
 
 Folder = Annotated[Path, typer.Argument(help="The node's folder.")]
 
@@ -367,6 +369,36 @@ def revoke(
     gone = home.revoke_permit(permit, reason)
     _log(home, "permit.revoked", gone)
     typer.echo(f"Revoked {gone[:12]}, for good.")
+
+
+@panels.command("add")
+def add_panel(
+    folder: Folder,
+    file: Annotated[Path, typer.Argument(help="The roll of a panel: its members' keys, quorum and majority.")],
+) -> None:
+    """Keep the roll of a panel, in place of an earlier one. Compare the fingerprints with the members before you do."""
+    from civicgrid.governance.files import read_roll
+    from civicgrid.node.home import Home
+
+    home = Home(folder)
+    roll = read_roll(file)
+    replaced = home.add_roll(roll)
+    _log(home, "panel.added", roll.digest())
+    typer.echo(roll.explain())
+    if replaced:
+        typer.echo("It takes the place of the roll that was here. Permits that rest on its ballots are counted again.")
+
+
+@panels.command("list")
+def list_panels(folder: Folder) -> None:
+    """List the panels whose ballots count at this site, and whether a permit needs one's yes."""
+    from civicgrid.node.home import Home
+
+    home = Home(folder)
+    for roll in home.rolls().values():
+        typer.echo(f"{roll.explain()}\n")
+    needed = "needs" if home.policy().panel_required else "does not need"
+    typer.echo(f"By this site's policy a permit {needed} the yes of a panel.")
 
 
 def _log(home: Home, action: str, permit: str) -> None:

@@ -30,6 +30,9 @@ organisations = 3
 # How many different custodians must have signed a permit before it counts.
 custodians = 1
 
+# Whether a permit counts only if it carries the yes of a citizen panel whose members this site keeps on a roll.
+panel_required = false
+
 [thresholds]
 min_cell = 10            # counts of 1 to 9 people are never shown, nor counts of nobody unless a permit says so
 round_to = 5             # shown counts are rounded to a multiple of 5
@@ -68,6 +71,7 @@ class Policy(Node):
     zeros: bool = True
     organisations: int = Field(default=3, ge=3, le=100)
     custodians: int = Field(default=1, ge=1, le=10)
+    panel_required: bool = False
     ledger: LedgerRules = LedgerRules()
 
     @classmethod

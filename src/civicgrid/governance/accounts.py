@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from civicgrid.canonical import Node
-from civicgrid.errors import StateError
+from civicgrid.errors import StateError, TrustError
 from civicgrid.governance.acts import Act, Asked, Look, Nothing, Outcome
 from civicgrid.governance.people import SCOPED, TERMS, Account, Accreditation, Grant, Organisation, Role, Sector
 from civicgrid.governance.permissions import Subject
+from civicgrid.trust.keys import signing_public
 
 
 class OpenAccount(Node):
@@ -48,6 +50,14 @@ class Accredit(Node):
     until: Annotated[dt.date, Field(title="Valid until")]
 
 
+class Key(Node):
+    """A public key of one's own, made with `civicgrid key create`."""
+
+    key: Annotated[
+        str, Field(title="Public key", description="It begins ed25519: and is no secret", min_length=1, max_length=100)
+    ]
+
+
 class OpenOrganisation(Node):
     """An organisation that takes part."""
 
@@ -82,6 +92,8 @@ def _change(asked: Asked) -> Outcome:
 
 def _grant(asked: Asked) -> Outcome:
     account: Account = asked.record
+    if asked.form.role in GIVEN_ELSEWHERE:
+        raise StateError(f"Nobody is made a {asked.form.role.replace('_', ' ')} here: {GIVEN_ELSEWHERE[asked.form.role]}.")
     place = SCOPED.get(asked.form.role)
     if bool(place) != bool(asked.form.scope):
         expected = f"the {place} at which the role is held" if place else "no place, since the role is held everywhere"
@@ -92,6 +104,26 @@ def _grant(asked: Asked) -> Outcome:
 
 def _accredit(asked: Asked) -> Outcome:
     return Outcome((asked.record.model_copy(update={"accreditation": Accreditation(**asked.form.__dict__)}),))
+
+
+def _add_key(asked: Asked) -> Outcome:
+    account: Account = asked.record
+    try:
+        signing_public(asked.form.key)
+    except TrustError as error:
+        raise StateError(str(error)) from None
+    if asked.look.find("account", key=asked.form.key):
+        raise StateError("This key belongs to an account already. Make another one: nobody shares a key.")
+    if len(account.keys) >= MOST_KEYS:
+        raise StateError(f"Expected at most {MOST_KEYS} keys on an account. Remove one that you no longer use.")
+    return Outcome((account.model_copy(update={"keys": (*account.keys, asked.form.key)}),))
+
+
+def _remove_key(asked: Asked) -> Outcome:
+    if asked.form.key not in asked.record.keys:
+        raise StateError("Expected one of the keys of this account; another came.")
+    keys = tuple(key for key in asked.record.keys if key != asked.form.key)
+    return Outcome((asked.record.model_copy(update={"keys": keys}),))
 
 
 def _close(asked: Asked) -> Outcome:
@@ -106,11 +138,19 @@ def _organisation(asked: Asked) -> Outcome:
     return Outcome((Organisation(**asked.form.__dict__),))
 
 
+MOST_KEYS = 5
+GIVEN_ELSEWHERE: Mapping[Role, str] = {
+    "panel_member": "members of a panel are drawn by lot",
+    "panel_chair": "a panel's chair is appointed on the panel's page",
+    "board_member": "seats on the board are given by the board",
+}
 ACTIVE = frozenset({"active"})
 ACTS = (
     Act("account.open", "Open an account", _open, OpenAccount),
     Act("account.accept_terms", "Accept the terms of use", _accept, Nothing, ACTIVE, _about),
     Act("account.change", "Change your details", _change, ChangeAccount, ACTIVE, _about),
+    Act("account.add_key", "Add a key", _add_key, Key, ACTIVE, _about),
+    Act("account.remove_key", "Remove a key", _remove_key, Key, ACTIVE, _about),
     Act("account.grant", "Give a role", _grant, GiveRole, ACTIVE, _about),
     Act("account.accredit", "Note an accreditation", _accredit, Accredit, ACTIVE, _about),
     Act("account.close", "Close an account", _close, Nothing, ACTIVE, _about),

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from civicgrid.canonical import Node
 from civicgrid.errors import StateError
+from civicgrid.governance.entry import Entry
 from civicgrid.governance.people import Account
 from civicgrid.governance.permissions import NOTHING, Subject
 
@@ -49,7 +50,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an act is asked to do: by whom, with what form, to which record (None where it makes one), when."""
+    """What an act is asked to do: by whom, with what form, to which record (None where it makes one), when.
+
+    `commit` gives the commitment that stands for an account on the public register in what concerns a project; `network`
+    is the network's name.
+    """
 
     actor: Account
     form: Any
@@ -57,6 +62,8 @@ class Asked:
     now: dt.datetime
     look: Look
     new_id: Callable[[str], str]
+    commit: Callable[[str, str], str]
+    network: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Outcome:
     """What comes of an act. `public` are entries for the register, in order. The first record is the one acted on."""
 
     records: tuple[Record, ...]
-    public: tuple[Node, ...] = ()
+    public: tuple[Entry, ...] = ()
     notices: tuple[Notice, ...] = ()
 
 

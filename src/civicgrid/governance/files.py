@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from civicgrid.canonical import MAX_BYTES
+from civicgrid.canonical import MAX_BYTES, Node, parse
 from civicgrid.errors import ConfigError, PlanError, TrustError
+from civicgrid.governance.application import Dossier
+from civicgrid.governance.ballot import PanelDecision, Roll
 from civicgrid.governance.permit import PERMIT, Permit
 from civicgrid.methods.plan import Plan, read_plan
 from civicgrid.trust.envelope import Envelope
@@ -19,7 +21,7 @@ from civicgrid.trust.roster import Member
 def read_signed(path: Path) -> Envelope:
     """What stands in a file as signed, its signatures not yet checked."""
     raw = _read(path)
-    if b'"payloadType"' not in raw:
+    if not _is_envelope(raw):
         raise TrustError(f"Expected a signed file; nobody has signed {path}. Sign it with `civicgrid custodian sign`.")
     with _naming(path, "a signed file"):
         return Envelope.from_bytes(raw)
@@ -32,12 +34,30 @@ def read_draft(path: Path) -> tuple[Permit, Envelope | None, tuple[str, ...]]:
     """
     raw = _read(path)
     with _naming(path, "a permit"):
-        if b'"payloadType"' not in raw:
+        if not _is_envelope(raw):
             return Permit.from_bytes(raw), None, ()
         envelope = Envelope.from_bytes(raw)
         keys = {signature.keyid for signature in envelope.signatures}
         permit = Permit.from_bytes(envelope.verify(PERMIT, keys))
     return permit, envelope, tuple(sorted(envelope.signers(PERMIT, keys)))
+
+
+def read_dossier(path: Path) -> Dossier:
+    """An application, as it was sent to those who decide."""
+    with _naming(path, "an application"):
+        return Dossier.from_bytes(_read(path))
+
+
+def read_decision(path: Path) -> PanelDecision:
+    """A panel's decision with its ballots, their signatures not yet checked."""
+    with _naming(path, "a panel's decision"):
+        return PanelDecision.from_bytes(_read(path))
+
+
+def read_roll(path: Path) -> Roll:
+    """The roll of a panel."""
+    with _naming(path, "the roll of a panel"):
+        return Roll.from_bytes(_read(path))
 
 
 def read_plans(paths: Sequence[Path]) -> tuple[Plan, ...]:
@@ -58,9 +78,18 @@ def read_cards(paths: Sequence[Path]) -> tuple[Member, ...]:
     return tuple(found)
 
 
-def write_draft(path: Path, permit: Permit) -> None:
-    """The permit as JSON that a person can read and change. ConfigError where there is a file already."""
-    _write(path, json.dumps(permit.to_data(), indent=2, ensure_ascii=False), "x")
+def _is_envelope(raw: bytes) -> bool:
+    """Whether a file is signed as a whole: a draft may hold signed ballots."""
+    try:
+        data = parse(raw)
+    except PlanError:
+        return b'"payloadType"' in raw
+    return isinstance(data, dict) and "payloadType" in data
+
+
+def write_draft(path: Path, draft: Node) -> None:
+    """A permit, or something else that people read and change, as JSON. ConfigError where there is a file already."""
+    _write(path, json.dumps(draft.to_data(), indent=2, ensure_ascii=False), "x")
 
 
 def write_signed(path: Path, signed: Envelope, instead: bool = False) -> None:

@@ -9,7 +9,7 @@ a `Revocation` of that digest ends it for good.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from civicgrid.canonical import Node
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import TrustError
+from civicgrid.governance.ballot import PanelDecision, Roll, count
 from civicgrid.methods.plan import Plan
 from civicgrid.query.explain import quoted
 from civicgrid.trust.envelope import Envelope
@@ -44,6 +45,7 @@ class Permit(Node):
     it. Neither means any plan within the other clauses. `pooled_threshold` lets this site's small numbers into a masked
     total that is checked as a whole. `zeros`, and not the threshold of that name, lets cells with nobody in them be shown.
     `custodians` is how many custodians must sign; the site's policy may ask for more.
+    `panel` is a citizen panel's decision with its ballots, which the site counts for itself.
     """
 
     kind: Literal["permit"] = "permit"
@@ -66,6 +68,7 @@ class Permit(Node):
     thresholds: Thresholds | None = None
     pooled_threshold: bool = False
     zeros: bool = False
+    panel: PanelDecision | None = None
 
     @field_validator("valid_from", "valid_until")
     @classmethod
@@ -97,8 +100,18 @@ class Permit(Node):
             names = [name for name in Thresholds.model_fields if name != "zeros"]
             rules = ", ".join(f"{name} {getattr(self.thresholds, name)}" for name in names)
             lines.append(f"Beside the site's own rules these hold, the stricter of each pair: {rules}.")
+        lines += self._panel()
         signatures = "One custodian signs it" if self.custodians == 1 else f"{self.custodians} custodians sign it"
         return "\n".join([*lines, f"{signatures}, or more where the site's policy asks for more."])
+
+    def _panel(self) -> list[str]:
+        if self.panel is None:
+            return []
+        ballots = len(self.panel.ballots)
+        return [
+            f"It rests on the decision of the citizen panel {shown(self.panel.panel)} on the application "
+            f"{self.panel.application}, with {ballots} signed ballot{'' if ballots == 1 else 's'}; the site counts them."
+        ]
 
     def _plans(self) -> list[str]:
         if not self.plans and not self.templates:
@@ -124,6 +137,27 @@ class Permit(Node):
         for missing in self.uncovered(plan):
             raise TrustError(missing)
         self._check_listed(plan, now)
+
+    def check_panel(self, rolls: Mapping[str, Roll], required: bool) -> None:
+        """Raise TrustError unless the panel's decision on the permit proves itself to the site's own rolls of members.
+
+        A permit without one passes where none is `required`; one that carries a decision is held to it in any case.
+        """
+        if self.panel is None:
+            if required:
+                raise TrustError("the permit carries no decision of a panel, which this site's policy asks for")
+            return
+        roll = rolls.get(self.panel.panel)
+        if roll is None:
+            raise TrustError("the site keeps no roll of this panel's members")
+        tally = count(self.panel, roll, network=self.network, project=self.project)
+        if not tally.quorate:
+            raise TrustError("the panel's decision did not reach the quorum")
+        if not tally.carried:
+            raise TrustError("the panel did not say yes with the majority that it needs")
+        listed_here = {*self.plans, *self.templates}
+        if tally.plans and not (listed_here and listed_here <= set(tally.plans)):
+            raise TrustError("the permit allows a plan that the panel did not decide on")
 
     def uncovered(self, plan: Plan) -> list[str]:
         """What of a plan's data set, methods and columns is not on the permit, each in words."""

@@ -11,6 +11,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from civicgrid.errors import TrustError
+from civicgrid.governance.answers import SECTIONS, Answers, section
+from civicgrid.governance.application import Dossier
+from civicgrid.governance.ballot import PanelDecision, Roll, count
 from civicgrid.governance.permit import Permit, in_words, listed, shown
 from civicgrid.methods import METHODS
 from civicgrid.methods.plan import Plan
@@ -21,11 +24,13 @@ LONG = dt.timedelta(days=366)
 
 @dataclass(frozen=True)
 class Review:
-    """A permit beside the plans that came with it, read at a moment."""
+    """A permit beside the plans, the application and the roll of a panel that came with it, read at a moment."""
 
     permit: Permit
     plans: tuple[Plan, ...]
     now: dt.datetime
+    dossier: Dossier | None = None
+    roll: Roll | None = None
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -36,6 +41,10 @@ class Review:
     def words(self) -> str:
         """The whole review, as it is printed."""
         parts = ["THE PERMIT", self.permit.explain()]
+        if self.dossier is not None:
+            parts += ["", "THE APPLICATION", explained(self.dossier)]
+        if self.permit.panel is not None:
+            parts += ["", "THE PANEL'S DECISION", "\n".join(self._panel(self.permit.panel))]
         for number, plan in enumerate(self.plans, 1):
             parts += ["", f"PLAN {number} OF {len(self.plans)}", self._standing(plan), "", plan.explain(), ""]
             parts += _reads(plan)
@@ -54,7 +63,7 @@ class Review:
 
     def concerns(self) -> list[str]:
         """One sentence for each thing that deserves a second look."""
-        return [*self._open(), *self._unneeded(), *self._time(), *self._faults()]
+        return [*self._open(), *self._unneeded(), *self._time(), *self._faults(), *self._application()]
 
     def _open(self) -> list[str]:
         permit, found = self.permit, []
@@ -81,6 +90,40 @@ class Review:
             )
         if permit.thresholds is not None and permit.thresholds.covariance:
             found.append("Covariance matrices may be published, where the site's policy allows it too.")
+        return found
+
+    def _panel(self, decision: PanelDecision) -> list[str]:
+        """What the panel decided, counted under the roll if there is one, and never called proven without it."""
+        if self.roll is None:
+            return [
+                f"It carries {len(decision.ballots)} ballots. Whose they are has not been checked: give the site's roll of "
+                "the panel as well. The node checks it with its own."
+            ]
+        try:
+            tally = count(decision, self.roll, network=self.permit.network, project=self.permit.project)
+            self.permit.check_panel({self.roll.panel: self.roll}, True)
+        except TrustError as error:
+            return [f"IT DOES NOT HOLD, and the permit will not count: {error}."]
+        lines = [f"Every ballot holds under the roll. {tally.words()}"]
+        return lines + [f"  - A condition: {shown(condition)}" for condition in tally.conditions]
+
+    def _application(self) -> list[str]:
+        """How the permit differs from the application that it comes from."""
+        if self.dossier is None:
+            return []
+        permit, dossier, found = self.permit, self.dossier, []
+        if (permit.network, permit.project) != (dossier.network, dossier.project):
+            found.append("The application is of another network or project.")
+        if permit.panel is not None and permit.panel.application != dossier.digest():
+            found.append("The panel decided on another application than this one, or on an earlier form of it.")
+        strangers = {person.key for person in permit.people} - {named.key for named in dossier.people}
+        if strangers:
+            found.append(f"It names {len(strangers)} people's keys that are not in the application.")
+        if not {*permit.plans, *permit.templates} <= set(dossier.allowed()):
+            found.append("It lists plans that are not in the application.")
+        beyond = _beyond(permit.datasets, dossier.answers.datasets)
+        if beyond:
+            found.append(f"It allows data sets that were not asked for: {listed(beyond)}.")
         return found
 
     def _unneeded(self) -> list[str]:
@@ -132,6 +175,21 @@ class Review:
         if not all(text.isprintable() for text in texts):
             found.append("Its texts hold characters that cannot be seen, written out above as \\u and digits. Ask why.")
         return found
+
+
+def explained(dossier: Dossier) -> str:
+    """An application in plain English: each answer under its field's title, in quotation marks that it cannot close."""
+    lines = [f"Project {shown(dossier.project)} in the network {shown(dossier.network)}. Digest: {dossier.digest()}"]
+    for name, part in SECTIONS.items():
+        lines.append(f"{part.title}:")
+        for field in section(name):
+            value = getattr(dossier.answers, field)
+            if value not in (None, "", ()):
+                said = listed(value) if isinstance(value, tuple) else shown(str(value))
+                lines.append(f"  {Answers.model_fields[field].title} {said}")
+    lines += [f"  A site asks {shown(each.title)}: {shown(each.answer)}" for each in dossier.site_answers]
+    lines += [f"  Named with a key: {shown(each.account)}, {shown(each.key)}" for each in dossier.people]
+    return "\n".join(lines)
 
 
 def _beyond(names: Sequence[str], needed: Container[str]) -> list[str]:

@@ -23,8 +23,9 @@ from civicgrid.governance.permissions import NOTHING, check, may
 from civicgrid.governance.table import ACTS, IDS, RECORDS
 from civicgrid.hub import database as db
 from civicgrid.hub.journal import Journal
+from civicgrid.hub.register import Register
 
-ERASABLE = frozenset({"account"})
+ERASABLE = frozenset({"account", "volunteer"})
 """Kinds of which only the present form is kept."""
 
 
@@ -50,10 +51,10 @@ class Version:
 
 
 class Records:
-    """The records in a hub's database."""
+    """The records in a hub's database, and the public register beside them."""
 
-    def __init__(self, engine: sa.Engine, journal: Journal) -> None:
-        self.engine, self.journal = engine, journal
+    def __init__(self, engine: sa.Engine, journal: Journal, register: Register) -> None:
+        self.engine, self.journal, self.register = engine, journal, register
 
     # --- reading
 
@@ -149,7 +150,17 @@ class Records:
                 raise StateError(f"{id} has been changed since you opened it. Look at it again before you go on.")
         form = filled(act.form, data)
         with self.journal.transaction("act") as connection:
-            outcome = act.do(Asked(actor, form, record, now, self, lambda kind: self._next_id(connection, kind)))
+            asked = Asked(
+                actor,
+                form,
+                record,
+                now,
+                self,
+                lambda kind: self._next_id(connection, kind),
+                lambda account, project: self._commitment(connection, account, project),
+                self.register.network,
+            )
+            outcome = act.do(asked)
             self._commit(connection, act, actor, outcome, {(act.kind, id): version} if act.before else {}, now)
         return outcome.records[0]
 
@@ -196,6 +207,11 @@ class Records:
                     at=now.timestamp(),
                 )
             )
+        if outcome.public:
+            self.register.append(connection, outcome.public, now.timestamp())
+        for record in outcome.records:
+            if record.kind == "account" and record.state == "closed":
+                self.register.erase(connection, record.id)
         first = outcome.records[0]
         self.journal.add(connection, None, act.name, kind=first.kind, id=first.id, person=actor.id)
 
@@ -233,6 +249,10 @@ class Records:
         if found:
             connection.execute(sa.insert(db.marks), found)
 
+    def _commitment(self, connection: sa.Connection, account: str, project: str) -> str:
+        """How somebody stands on the public register in what concerns a project."""
+        return self.register.commit(connection, account, self.get("account", account).name, project)
+
     @staticmethod
     def _next_id(connection: sa.Connection, kind: str) -> str:
         last = connection.execute(sa.select(db.counters.c.last).where(db.counters.c.kind == kind)).scalar()
@@ -241,7 +261,6 @@ class Records:
         else:
             connection.execute(sa.update(db.counters).where(db.counters.c.kind == kind).values(last=last + 1))
         return f"{IDS[kind]}{(last or 0) + 1}"
-
 
 
 def filled(form: type[Node], data: Mapping[str, Any]) -> Node:

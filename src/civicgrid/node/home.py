@@ -4,6 +4,7 @@
     policy.toml        the disclosure policy
     custodians.keys    public keys of the people who may sign permits here, one a line
     peers.json         the other sites that the custodian trusts: organisation and keys
+    panels/            the rolls of citizen panels: who sits, by key, quorum and majority
     permits/           signed permits and revocations, one file each
     keys/              the node's own private keys, and that of the release ledger (readable by its user alone)
     data.duckdb        the data
@@ -25,6 +26,7 @@ from typing import TypeVar, cast
 from civicgrid.config import NodeSettings, read_settings, write_settings
 from civicgrid.disclosure.policy import EXAMPLE, Policy
 from civicgrid.errors import CivicGridError, ConfigError
+from civicgrid.governance.ballot import Roll
 from civicgrid.governance.permit import Permit
 from civicgrid.node.permits import Permits
 from civicgrid.trust.envelope import Envelope
@@ -58,6 +60,7 @@ class Home:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.path / "keys").mkdir(mode=0o700, exist_ok=True)
         (self.path / "permits").mkdir(exist_ok=True)
+        (self.path / "panels").mkdir(exist_ok=True)
         SigningKey.generate().save(self.path / "keys" / "signing.pem")
         ExchangeKey.generate().save(self.path / "keys" / "exchange.pem")
         Seal.generate().save(self.path / "keys" / "ledger.key")
@@ -139,15 +142,44 @@ class Home:
 
     def permits(self) -> list[tuple[str, Permit]]:
         """Every permit that stands at this site, with its digest, latest first. See `Permits.standing`."""
-        files = ("permits", "custodians.keys", "policy.toml", "node.toml")
+        files = ("permits", "custodians.keys", "policy.toml", "node.toml", "panels")
         return self._fresh("permits", files, lambda: self.permit_folder().standing())
 
     def permit_folder(self) -> Permits:
         """What the custodians have signed, under the keys and the policy of this moment."""
         settings = self.settings()
+        policy = self.policy()
         return Permits(
-            self.path / "permits", settings.network, settings.site, self.custodians(), self.policy().custodians
+            self.path / "permits",
+            settings.network,
+            settings.site,
+            self.custodians(),
+            policy.custodians,
+            self.rolls(),
+            policy.panel_required,
         )
+
+    def rolls(self) -> dict[str, Roll]:
+        """The rolls of the panels whose ballots count here, by panel."""
+        found: dict[str, Roll] = {}
+        for path in sorted((self.path / "panels").glob("*.json")):
+            try:
+                roll = Roll.from_bytes(path.read_bytes())
+            except CivicGridError as error:
+                raise ConfigError(f"The roll at {path} cannot be read: {error}. Mend or remove the file.") from None
+            found[roll.panel] = roll
+        return found
+
+    def add_roll(self, roll: Roll) -> bool:
+        """Keep a panel's roll, in place of an earlier one of the panel; whether there was one."""
+        folder = self.path / "panels"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{roll.panel}.json"
+        there = path.exists()
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(roll.to_data(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        part.replace(path)
+        return there
 
     def add_permit(self, envelope: Envelope) -> Path:
         """Keep a signed permit in place of the project's earlier ones; its file. See `Permits.add`."""

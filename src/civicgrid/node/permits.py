@@ -11,10 +11,12 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from civicgrid.errors import ConfigError, PlanError, TrustError
+from civicgrid.governance.ballot import Roll
 from civicgrid.governance.permit import PERMIT, Permit, Revocation, in_words, read_permit, read_revocation
 from civicgrid.trust.envelope import Envelope
 from civicgrid.trust.keys import SigningKey
@@ -24,16 +26,20 @@ REVOKED = re.compile(r"([0-9a-f]{64})\.revoked")
 
 @dataclass(frozen=True)
 class Permits:
-    """The folder, who may sign, and how many of them must."""
+    """The folder, who may sign, how many of them must, and the panels whose ballots count here."""
 
     folder: Path
     network: str
     site: str
     custodians: tuple[str, ...]
     needed: int
+    rolls: Mapping[str, Roll] = field(default_factory=dict)
+    panel_required: bool = False
 
     def standing(self) -> list[tuple[str, Permit]]:
         """Every permit that enough custodians of this site have signed and none has revoked, with its digest, latest first.
+
+        A panel's decision on it has to hold under the site's own rolls, and has to be there where the policy asks for one.
 
         Whether one is valid now and covers a study is for `Permit.check`, at every task.
         """
@@ -42,6 +48,7 @@ class Permits:
         for path in sorted(self.folder.glob("*.json")):
             try:
                 permit = read_permit(Envelope.from_bytes(path.read_bytes()), self.custodians, self.needed)
+                permit.check_panel(self.rolls, self.panel_required)
             except (TrustError, PlanError):
                 continue
             if permit.digest() not in revoked:
@@ -84,6 +91,12 @@ class Permits:
                 f"This permit needs the signatures of {needed} custodians of this site; it has {len(signers)}. Let another "
                 "custodian sign the same file with `civicgrid custodian sign`."
             )
+        try:
+            permit.check_panel(self.rolls, self.panel_required)
+        except TrustError as error:
+            raise TrustError(
+                f"This permit cannot count here: {error}. Ask the custodian, or see `civicgrid node panel list`."
+            ) from None
         others = [
             (other, held)
             for other, held in self.standing()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import civicgrid as cg
 from civicgrid.disclosure.thresholds import Thresholds
 from civicgrid.errors import CivicGridError, PlanError, TrustError
+from civicgrid.governance.ballot import PanelDecision
 from civicgrid.governance.permit import PERMIT, Permit, Person, Revocation, read_permit, read_revocation
 from civicgrid.methods.plan import Plan, bind
 from civicgrid.query.types import DATE, INT, Schema
@@ -145,6 +146,7 @@ CHANGES: dict[str, Any] = {
     "custodians": 2,
     "pooled_threshold": True,
     "zeros": True,
+    "panel": PanelDecision(panel="north", application="ef" * 32),
     "thresholds": Thresholds(min_cell=20),
 }
 

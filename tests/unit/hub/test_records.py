@@ -13,6 +13,8 @@ from civicgrid.governance.people import TERMS, Account, Grant
 from civicgrid.hub import database as db
 from civicgrid.hub.journal import Journal
 from civicgrid.hub.records import FormError, Records
+from civicgrid.hub.register import Register
+from civicgrid.trust.keys import SigningKey
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 OPERATOR = Account(id="a-op", name="Demo operator", terms=TERMS, grants=(Grant(role="operator"),))
@@ -22,7 +24,8 @@ ADA = Account(id="a-ada", name="Demo researcher", terms=0, grants=(Grant(role="r
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
     engine = db.connect(f"sqlite:///{tmp_path}/hub.sqlite")
-    made = Records(engine, Journal(engine))
+    register = Register(engine, "demo", "hub.example/demo", SigningKey.generate(), SigningKey.generate())
+    made = Records(engine, Journal(engine), register)
     made.seed((OPERATOR, ADA), NOW)
     return made
 

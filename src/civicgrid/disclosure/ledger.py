@@ -1,4 +1,4 @@
-"""What a site has released: so that the same question gets the same bytes, and no roster is swapped under the same people.
+"""What a site has released, and what it has been asked: so that the same question gets the same bytes.
 
 The ledger stands in the node's own SQLite database and takes part in the node's transactions: an answer and its entry
 are written together or not at all.
@@ -14,16 +14,6 @@ create table if not exists answers (
     reply blob not null, at real not null);
 create unique index if not exists answers_context on answers (context);
 create index if not exists answers_rows on answers (rows, roster);
-"""
-
-# From one roster to the next by the index: `select distinct` would read every answer ever given for these people.
-_ROSTERS = """
-with recursive one(roster) as (
-    select min(roster) from answers where rows = :rows
-    union all
-    select (select min(roster) from answers where rows = :rows and roster > one.roster)
-    from one where one.roster is not null)
-select roster from one where roster is not null
 """
 
 
@@ -47,11 +37,6 @@ class Ledger:
         """The digest of what was asked under this context before: a second, different Ask would bare the mask."""
         row = self.connection.execute("select ask from answers where context = ?", (context,)).fetchone()
         return None if row is None else str(row[0])
-
-    def rosters(self, rows: str) -> set[str]:
-        """The rosters under which these people have been answered for."""
-        found = self.connection.execute(_ROSTERS, {"rows": rows})
-        return {str(row[0]) for row in found}
 
     def asks(self, rows: str) -> set[str]:
         """The different Asks that have been answered about these people."""

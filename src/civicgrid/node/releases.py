@@ -88,6 +88,10 @@ class Releases:
                 # All analyses of the plan were held against each other too, so this one changes nothing for the others.
                 session.checked = (ledger.entered, thresholds)
 
+    def behind(self, session: Session, analysis: str, thresholds: Thresholds) -> tuple[Load, Answered]:
+        """The load that a session reads, and the sets of people behind one of its analyses."""
+        return self._load(session, thresholds), self._answered(session, analysis)
+
     def conditions(self, session: Session) -> str:
         """The name of the conditions that the people of a session are made by."""
         return _Definitions(session.request.plan).cell(())

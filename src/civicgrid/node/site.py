@@ -273,9 +273,11 @@ class Site:
         share = self._share(session, round_, method, raw, thresholds, roster.mode == "masked" and self._pooled(permit))
         # What is told roughly leaves by itself whatever the roster, and is not held against it.
         rows = f"rough {session.rows}" if method.rough else session.rows
-        again = not method.rough and self.rosters.other(rows, roster)
-        if again and not stands_alone(share, thresholds):
-            raise Withheld(Code.DISCLOSURE, "the same people under another roster")
+        summed = not method.rough and thresholds.min_cell > 1
+        if summed:
+            load, behind = self.releases.behind(session, round_.analysis, thresholds)
+            if self.rosters.other(load, rows, roster, behind) and not stands_alone(share, thresholds):
+                raise Withheld(Code.DISCLOSURE, "the same people under another roster")
         masking: Callable[[Limbs], Limbs] | None = None
         if roster.mode == "masked":
             salt = MaskContext(
@@ -303,6 +305,8 @@ class Site:
                 task, context, ask_digest, rows, party, _join(answered), self.state.clock()
             )
             self.releases.enter(session, round_.analysis, ask_digest, round_.round == 0, thresholds)
+            if summed and round_.round == 0:
+                self.rosters.enter(load, rows, roster, behind)
             self.state.audit(
                 "released",
                 run=round_.run,

@@ -1,0 +1,186 @@
+"""Totals under several lists of sites give nothing away that one list does not: held against plain linear algebra."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from pyroaring import BitMap
+
+from civicgrid.disclosure.row_sets import Load, RowSet
+from civicgrid.disclosure.totals import PLACES, PRIME, Totals, rank
+from civicgrid.errors import ConfigError
+from civicgrid.trust.seal import Seal
+
+LOAD = Load("trial", "snapshot", 0)
+ABC, ABW, ABCW = ("a", "b", "c"), ("a", "b", "w"), ("a", "b", "c", "w")
+
+
+def totals(connection: sqlite3.Connection | None = None, seal: Seal | None = None) -> Totals:
+    return Totals(connection or sqlite3.connect(":memory:", isolation_level=None), seal or Seal.generate())
+
+
+def people(*numbers: int) -> RowSet:
+    return RowSet(BitMap(numbers))
+
+
+def test_a_list_by_itself_meets_nothing() -> None:
+    held = totals()
+    for first in range(20):
+        assert held.overlap(LOAD, ABC, True, [people(*range(first, 30))]) is False
+        held.enter(LOAD, ABC, True, [people(*range(first, 30))])
+
+
+@pytest.mark.parametrize("weak", [(True, False), (False, True), (True, True)])
+def test_the_same_people_are_kept_from_a_second_list_where_either_is_weak(weak: tuple[bool, bool]) -> None:
+    held = totals()
+    held.enter(LOAD, ABW, weak[0], [people(1, 2, 3)])
+    assert held.overlap(LOAD, ABC, weak[1], [people(1, 2, 3)]) is None
+    assert held.overlap(LOAD, ABC, weak[1], [people(1, 2, 3, 4)]) is False
+
+
+def test_lists_on_which_all_stand_alone_may_overlap() -> None:
+    held = totals()
+    held.enter(LOAD, ABW, False, [people(1, 2, 3)])
+    assert held.overlap(LOAD, ABC, False, [people(1, 2, 3)]) is True
+    assert held.overlap(LOAD, ABC, False, [people(4, 5)]) is False
+
+
+def test_a_list_that_overlaps_does_not_become_weak() -> None:
+    held = totals()
+    held.enter(LOAD, ABW, False, [people(1, 2, 3)])
+    held.enter(LOAD, ABC, False, [people(1, 2, 3)])
+    assert held.overlap(LOAD, ABW, True, [people(7, 8)]) is None
+
+
+def test_sets_that_add_up_are_the_same_people() -> None:
+    held = totals()
+    held.enter(LOAD, ABCW, True, [people(1, 2, 3, 4, 5), people(1, 2)])
+    assert held.overlap(LOAD, ABC, False, [people(3, 4, 5)]) is None
+    held.enter(LOAD, ABC, False, [people(3, 4)])
+    assert held.overlap(LOAD, ABC, False, [people(5)]) is None, "with those that were answered there before"
+
+
+def test_three_lists_are_held_together_not_in_pairs() -> None:
+    held = totals()
+    held.enter(LOAD, ABW, True, [people(1, 2)])
+    held.enter(LOAD, ABC, False, [people(3, 4)])
+    assert held.overlap(LOAD, ABCW, False, [people(1, 2, 3, 4)]) is None
+
+
+def test_nobody_meets_nobody() -> None:
+    held = totals()
+    held.enter(LOAD, ABW, True, [people()])
+    assert held.overlap(LOAD, ABC, True, [people()]) is False
+
+
+def test_another_epoch_or_data_set_is_another_matter() -> None:
+    held = totals()
+    held.enter(LOAD, ABW, True, [people(1, 2)])
+    assert held.overlap(Load("trial", "later", 1), ABC, True, [people(1, 2)]) is False
+    assert held.overlap(Load("other", "snapshot", 0), ABC, True, [people(1, 2)]) is False
+    assert held.overlap(Load("trial", "refreshed", 0), ABC, True, [people(1, 2)]) is None
+
+
+def test_more_sets_than_a_sketch_can_tell_apart_are_refused() -> None:
+    held, draw = totals(), random.Random(1)
+    held.enter(LOAD, ABW, True, [people(*draw.sample(range(5000), 2000)) for _ in range(PLACES + 20)])
+    assert held.overlap(LOAD, ABC, False, [people(*range(6000, 6010))]) is None
+
+
+def test_what_was_entered_outlives_a_restart_and_needs_its_key() -> None:
+    connection, seal = sqlite3.connect(":memory:", isolation_level=None), Seal.generate()
+    totals(connection, seal).enter(LOAD, ABW, True, [people(1, 2)])
+    assert totals(connection, seal).overlap(LOAD, ABC, False, [people(1, 2)]) is None
+    with pytest.raises(ConfigError):
+        totals(connection).overlap(LOAD, ABC, False, [people(1, 2)])
+
+
+def test_a_sketch_is_linear() -> None:
+    held = totals()
+    one, other, both = (held.sketch(people(*numbers)) for numbers in ((1, 70_000), (2, 3), (1, 2, 3, 70_000)))
+    assert ((one + other) % PRIME == both).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rank_is_that_of_the_whole_numbers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 2, (rng.integers(1, 12), 8)).astype(np.int64)
+    assert rank(rows) == np.linalg.matrix_rank(rows)
+
+
+@dataclass
+class Total:
+    """One total that was had: under which list, and who of each site was in it."""
+
+    party: tuple[str, ...]
+    weak: bool
+    people: dict[str, frozenset[int]]
+
+
+PEOPLE = 5
+SITES = ("a", "b", "c", "w")
+
+
+def had(draw: random.Random, asked: int) -> list[Total]:
+    """Random questions to random lists; those that every member answers."""
+    ledgers, found = {site: totals() for site in SITES}, []
+    for _ in range(asked):
+        party = tuple(sorted(draw.sample(SITES, draw.choice([3, 3, 4]))))
+        chosen = {site: frozenset(n for n in range(PEOPLE) if draw.random() < 0.6) for site in party}
+        weak = any(1 <= len(chosen[site]) < 2 for site in party)
+        if all(ledgers[site].overlap(LOAD, party, weak, [people(*chosen[site])]) is False for site in party):
+            for site in party:
+                ledgers[site].enter(LOAD, party, weak, [people(*chosen[site])])
+            found.append(Total(party, weak, chosen))
+    return found
+
+
+def left_over(known: Sequence[Total], site: str) -> np.ndarray:
+    """What every combination of these totals that cancels at all other sites leaves over at this one, as rows."""
+    def vectors(at: str) -> np.ndarray:
+        return np.array([[float(n in total.people.get(at, ())) for n in range(PEOPLE)] for total in known])
+
+    others = np.concatenate([vectors(other) for other in SITES if other != site], axis=1)
+    _, sizes, right = np.linalg.svd(others.T)
+    free = right[int((sizes > 1e-9).sum()) :]
+    return np.asarray(free @ vectors(site))
+
+
+def by_list(known: Sequence[Total]) -> Iterator[list[Total]]:
+    for _, under in itertools.groupby(sorted(known, key=lambda total: total.party), lambda total: total.party):
+        yield list(under)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_several_lists_leave_over_nothing_that_one_does_not(seed: int) -> None:
+    known = had(random.Random(seed), 14)
+    assert len({total.party for total in known}) > 1
+    for site in SITES:
+        single = [np.zeros((0, PEOPLE))]
+        for under in by_list(known):
+            if any(total.weak for total in under):
+                single.append(left_over(under, site))
+            else:
+                # Where all stand alone, each part may come out by itself.
+                parts = [total.people.get(site, frozenset()) for total in under]
+                single.append(np.array([[float(n in part) for n in range(PEOPLE)] for part in parts]))
+        allowed = np.concatenate(single)
+        several = left_over(known, site)
+        rows = np.concatenate([allowed, several])
+        assert np.linalg.matrix_rank(rows, tol=1e-6) == np.linalg.matrix_rank(allowed, tol=1e-6)
+
+
+def test_without_the_rule_several_lists_leave_more_over() -> None:
+    known = [
+        Total(ABCW, True, {"a": frozenset({1}), "b": frozenset({1}), "c": frozenset(), "w": frozenset({3})}),
+        Total(ABC, False, {"a": frozenset({2}), "b": frozenset({2}), "c": frozenset({2})}),
+        Total(ABC, False, {"a": frozenset({1, 2}), "b": frozenset({1, 2}), "c": frozenset({2})}),
+    ]
+    assert np.linalg.matrix_rank(left_over(known, "w")) == 1
+    assert all(np.linalg.matrix_rank(left_over(under, "w"), tol=1e-6) == 0 for under in by_list(known))

@@ -14,11 +14,17 @@ create table if not exists answers (
     reply blob not null, at real not null);
 create unique index if not exists answers_context on answers (context);
 create index if not exists answers_rows on answers (rows, roster);
+create table if not exists prepared (rows text not null, ask text not null, primary key (rows, ask));
+create table if not exists rough (
+    project text not null, dataset text not null, epoch integer not null, cohort text not null,
+    primary key (project, dataset, epoch, cohort));
 """
 
 
 class Ledger:
     """The memory of one node.
+
+    `prepared` holds the proposals of studies that were answered: whether a site takes part hangs on its people too.
 
     `task` is the digest of a signed task, `context` names a mask (run, attempt, roster, round), `ask` is the digest of
     what was asked, `rows` names the people (snapshot and population), `roster` the members whose masks were to cancel.
@@ -39,9 +45,26 @@ class Ledger:
         return None if row is None else str(row[0])
 
     def asks(self, rows: str) -> set[str]:
-        """The different Asks that have been answered about these people."""
-        found = self.connection.execute("select distinct ask from answers where rows = ?", (rows,))
+        """The different Asks that have been answered about these people, and proposals of studies of them."""
+        found = self.connection.execute(
+            "select ask from answers where rows = :rows union select ask from prepared where rows = :rows", {"rows": rows}
+        )
         return {str(row[0]) for row in found}
+
+    def prepare(self, rows: str, ask: str) -> None:
+        """Enter a proposal that is being answered, by yes or no. The caller commits."""
+        self.connection.execute("insert or ignore into prepared values (?, ?)", (rows, ask))
+
+    def rough(self, project: str, dataset: str, epoch: int) -> set[str]:
+        """The cohorts of a data set of which a project was told roughly in an epoch how many people they hold."""
+        found = self.connection.execute(
+            "select cohort from rough where project = ? and dataset = ? and epoch = ?", (project, dataset, epoch)
+        )
+        return {str(row[0]) for row in found}
+
+    def told(self, project: str, dataset: str, epoch: int, cohort: str) -> None:
+        """Enter such a cohort. The caller commits."""
+        self.connection.execute("insert or ignore into rough values (?, ?, ?, ?)", (project, dataset, epoch, cohort))
 
     def record(self, task: str, context: str, ask: str, rows: str, roster: str, reply: bytes, at: float) -> None:
         """Enter an answer. The caller commits, together with its outbox."""

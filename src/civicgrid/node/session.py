@@ -155,9 +155,9 @@ class Session:
     """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
 
     `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
-    for the ledger, `answers` keeps the sets of people behind each, `asks` the digests of what has been asked about `rows`,
-    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it; `fitting`
-    which analyses can be answered here at all.
+    for the ledger, `answers` keeps the sets of people behind each, `entered` which of these are written down, by epoch,
+    `asks` the digests of what has been asked about `rows`, and `checked` at which state of the ledger, and under which
+    thresholds, all analyses were held against it; `fitting` which analyses can be answered here at all.
     """
 
     request: StudyRequest
@@ -165,6 +165,7 @@ class Session:
     rows: str
     first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
     answers: dict[str, Answered] = field(default_factory=dict)
+    entered: set[tuple[int, str]] = field(default_factory=set)
     asks: set[str] | None = None
     checked: tuple[int, Thresholds] | None = None
     fitting: dict[tuple[str, Thresholds], bool] = field(default_factory=dict)

@@ -180,5 +180,5 @@ class _Definitions:
             known = levels_of(self.schema[name])
             if not 0 <= code < len(known):
                 return ""
-            found = found | conditions.of_level(self.columns[name], known[code])
+            found = conditions.together(found | conditions.of_level(self.columns[name], known[code]))
         return digest("\n".join(sorted(found)).encode())

@@ -59,13 +59,17 @@ class Conversation:
 
 @dataclass
 class Waiting:
-    """A task that a site has not answered. `session` is the node process that it was last handed to."""
+    """A task that a site has not answered. `session` is the node process that it was last handed to, `asking` the number of
+    the request that took it; `again` once it has been handed out before its time was over.
+    """
 
     run: str
     signed: bytes
     expects: bool
     session: str = ""
     handed: float = 0.0
+    asking: int = 0
+    again: bool = False
 
 
 @dataclass
@@ -434,7 +438,7 @@ class Runs:
         until = time.monotonic() + wait
         while asking == line.asking:
             line.seen = time.monotonic()
-            tasks = self._hand_out(line, session)
+            tasks = self._hand_out(line, session, asking)
             left = until - time.monotonic()
             if tasks or left <= 0:
                 stored, line.stored = tuple(line.stored), []
@@ -446,12 +450,18 @@ class Runs:
                 continue
         return (), []
 
-    def _hand_out(self, line: Line, session: str) -> list[bytes]:
+    def _hand_out(self, line: Line, session: str, asking: int) -> list[bytes]:
+        """What this request takes with it. A node asks again once it has answered what it had, so a task that an earlier
+        request took and that is not answered went to one that nobody waits for any more: it is handed out again, once, and
+        after that in its time, so that a task which a node cannot open does not go back and forth.
+        """
         now = time.monotonic()
         ready = []
         for name, task in list(line.tasks.items()):
-            if task.session != session or now - task.handed > LEASE_SECONDS:
-                task.session, task.handed = session, now
+            lost = task.session == session and task.asking < asking and not task.again
+            if task.session != session or lost or now - task.handed > LEASE_SECONDS:
+                task.again = task.session == session and (task.again or lost)
+                task.session, task.handed, task.asking = session, now, asking
                 ready.append(task.signed)
                 if not task.expects:
                     line.tasks.pop(name)

@@ -5,11 +5,11 @@ subtract them. As long as all are under one list, each site's part goes in by th
 for the site's own ledger of sets (`disclosure.row_sets`) to judge. Under several lists a site may cancel against itself:
 out comes the part of another one, which was on one of the lists alone.
 
-To a site its own part of a total is a vector with a 1 for each of its people in the set. For each list it keeps the space
-that the vectors of its answers span. A list is *weak* once anything was answered under it in which some member could not
-stand alone. The rule: the space of a weak list has nothing in common with what all other lists span together. Then what is
-subtracted so that nothing of this site is left over cancels under every weak list by itself, so that several lists give
-nothing that one of them does not give. Lists on which everybody stands alone may overlap.
+To a site its own part of a total is a vector with a 1 for each of its people in the set. A set is *weak* under a list once
+it was answered there though some member could not stand alone; else it is strong. The rule, for every list: no combination
+of its weak sets is one of the sets under other lists; and if one is made of strong sets of the list and of others, it is
+made of the strong sets of the list alone (men are everybody less women). Then, where one site has people of every kind that
+the questions tell apart, what comes out of several lists is made of answers in which everybody stood alone.
 
 Vectors are kept as sketches: 512 sums, modulo a prime, of factors of the people that only this site can work out. A sketch
 is linear, so it keeps every way in which vectors add up to others. Two spaces may seem to meet that do not, once they hold
@@ -28,12 +28,9 @@ from civicgrid.disclosure.row_sets import Load, RowSet
 from civicgrid.trust.seal import Seal
 
 SCHEMA = """
-create table if not exists lists (
-    dataset text not null, epoch integer not null, party text not null, weak integer not null,
-    primary key (dataset, epoch, party));
 create table if not exists totals (
-    dataset text not null, epoch integer not null, party text not null, digest text not null, sketch blob not null,
-    primary key (dataset, epoch, party, digest));
+    dataset text not null, epoch integer not null, party text not null, digest text not null, weak integer not null,
+    sketch blob not null, primary key (dataset, epoch, party, digest));
 """
 
 PRIME = 2**31 - 1
@@ -57,43 +54,38 @@ class Totals:
         self._places = np.zeros(0, dtype=np.uint16)
 
     def overlap(self, load: Load, party: Party, weak: bool, sets: Sequence[RowSet]) -> bool | None:
-        """Whether these sets, answered under this list, would meet what other lists span; None where they may not.
+        """Whether these sets, answered under this list, meet what other lists span; None where the rule would be broken.
 
         `weak` says that a member of the list cannot stand alone in this answer.
         """
-        known = self._lists(load)
-        if not set(known) - {party}:
+        lists = self._lists(load)
+        if not set(lists) - {party}:
             return False
-        spans = {other: self._sketches(load, other) for other in known}
-        spans[party] = np.concatenate([spans.get(party, _none()), *(self.sketch(part)[None] for part in sets)])
-        known[party] = weak or known.get(party, False)
-        strong = [spans[other] for other in known if not known[other]]
-        apart = sum(rank(spans[other]) for other in known if known[other]) + rank(_together(strong))
-        if rank(_together(spans.values())) < apart:
-            return None
-        if known[party]:
-            return False
-        others = _together(spans[other] for other in known if not known[other] and other != party)
-        return rank(_together(strong)) < rank(spans[party]) + rank(others)
+        spans = {other: self._sketches(load, other) for other in lists}
+        new = _together(self.sketch(part)[None] for part in sets)
+        before = _together(spans.get(party, ()))
+        strong, weaker = spans.get(party, (_none(), _none()))
+        spans[party] = (strong, _together([weaker, new])) if weak else (_together([strong, new]), weaker)
+        for one, (strong, weaker) in spans.items():
+            others = _together(part for other, both in spans.items() if other != one for part in both)
+            if _common(weaker, others) or _common(weaker, _together([strong, others])) > _common(weaker, strong):
+                return None
+        others = _together(part for other, both in spans.items() if other != party for part in both)
+        return bool(_common(new, others)) or _common(new, _together([before, others])) > _common(new, before)
 
     def enter(self, load: Load, party: Party, weak: bool, sets: Iterable[RowSet]) -> None:
         """Write down an answer that is being released."""
         self.entered += 1
-        key = (load.dataset, load.epoch, " ".join(party))
-        self.connection.execute(
-            "insert into lists values (?, ?, ?, ?) on conflict do update set weak = max(weak, excluded.weak)",
-            (*key, int(weak)),
-        )
         for part in sets:
-            held = self.connection.execute(
-                "select 1 from totals where dataset = ? and epoch = ? and party = ? and digest = ?", (*key, part.digest)
-            ).fetchone()
-            if held is None:
+            key = (load.dataset, load.epoch, " ".join(party), part.digest)
+            found = self.connection.execute(
+                "update totals set weak = max(weak, ?) where dataset = ? and epoch = ? and party = ? and digest = ?",
+                (int(weak), *key),
+            )
+            if not found.rowcount:
                 sketch = self.sketch(part).astype("<u4").tobytes()
-                self.connection.execute(
-                    "insert into totals values (?, ?, ?, ?, ?)",
-                    (*key, part.digest, self.seal.close(sketch, _about(load, party, part.digest))),
-                )
+                closed = self.seal.close(sketch, _about(load, party, part.digest))
+                self.connection.execute("insert into totals values (?, ?, ?, ?, ?, ?)", (*key, int(weak), closed))
 
     def forget(self) -> None:
         """A transaction in which something was entered has been rolled back."""
@@ -122,19 +114,30 @@ class Totals:
         self._places = (drawn % np.uint64(PLACES)).astype(np.uint16)
         self._factors = ((drawn >> np.uint64(16)) % np.uint64(PRIME - 1) + np.uint64(1)).astype(np.uint32)
 
-    def _lists(self, load: Load) -> dict[Party, bool]:
+    def _lists(self, load: Load) -> set[Party]:
         found = self.connection.execute(
-            "select party, weak from lists where dataset = ? and epoch = ?", (load.dataset, load.epoch)
+            "select distinct party from totals where dataset = ? and epoch = ?", (load.dataset, load.epoch)
         )
-        return {tuple(str(party).split()): bool(weak) for party, weak in found}
+        return {tuple(str(party).split()) for (party,) in found}
 
-    def _sketches(self, load: Load, party: Party) -> Sketch:
+    def _sketches(self, load: Load, party: Party) -> tuple[Sketch, Sketch]:
+        """The strong sets under a list, and the weak ones."""
         found = self.connection.execute(
-            "select digest, sketch from totals where dataset = ? and epoch = ? and party = ?",
+            "select digest, weak, sketch from totals where dataset = ? and epoch = ? and party = ?",
             (load.dataset, load.epoch, " ".join(party)),
-        )
-        opened = [self.seal.open(closed, _about(load, party, digest)) for digest, closed in found]
-        return np.frombuffer(b"".join(opened), "<u4").astype(np.int64).reshape(-1, PLACES)
+        ).fetchall()
+        opened = [(weak, self.seal.open(closed, _about(load, party, digest))) for digest, weak, closed in found]
+        strong, weaker = (b"".join(raw for weak, raw in opened if bool(weak) is which) for which in (False, True))
+        return _read(strong), _read(weaker)
+
+
+def _read(raw: bytes) -> Sketch:
+    return np.frombuffer(raw, "<u4").astype(np.int64).reshape(-1, PLACES)
+
+
+def _common(one: Sketch, other: Sketch) -> int:
+    """How many dimensions two spaces have in common."""
+    return rank(one) + rank(other) - rank(_together([one, other])) if len(one) and len(other) else 0
 
 
 def rank(rows: Sketch) -> int:

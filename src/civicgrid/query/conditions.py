@@ -13,23 +13,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from civicgrid.canonical import digest
+from civicgrid.query.condition_names import AMONG, LIST, NOBODY, ONE_OF, OUTSIDE, Names, closest, either, merged, named_list
 from civicgrid.query.fields import is_known, only_one_field
 from civicgrid.query.nodes import And, Case, Compare, IsIn, Not, Or, RunDate, Series, ToCategory, Value
 
 Constant = bool | int | float | str
-
-NOBODY, AMONG, OUTSIDE, ONE_OF = "nobody", ":in:", ":outside:", "one-of:"
-
-# A series, by data set and digest, with values that it has or has not.
-_LIST = re.compile(rf"(.*?[0-9a-f]{{64}})({AMONG}|{OUTSIDE})(.*)")
-# A least whole number or day, or the first one beyond.
-_BOUND = re.compile(r"(.*?[0-9a-f]{64})(>=|<)(-?\d{1,18}|\d{4}-\d{2}-\d{2})")
 
 NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 TURNED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -67,7 +59,6 @@ class Condition:
 
 
 Conditions = frozenset[Condition]
-Names = frozenset[str]
 
 
 def text_of(conditions: Conditions) -> str:
@@ -94,7 +85,7 @@ def _parted(whole: Conditions, one: Conditions, other: Conditions) -> bool:
     """Whether one group is those of a third for whom some condition is true, and the other those for whom it is false."""
     names, true, false = _names(whole), _names(one), _names(other)
     return any(
-        _closest({*names, each.name}) == true and _closest({*names, *each.opposites}) == false
+        closest({*names, each.name}) == true and closest({*names, *each.opposites}) == false
         for each in one
         if each.opposite
     )
@@ -115,7 +106,7 @@ def of_level(column: Series, level: str) -> Conditions:
 def together(parts: Iterable[Condition]) -> Conditions:
     """Conditions that must hold at once: of several lists of one series what they share, of several bounds the closest."""
     known = {part.name: part for part in parts}
-    return frozenset(_named(name, known) for name in _closest(known))
+    return frozenset(_named(name, known) for name in closest(known))
 
 
 # --- taking a plan's words apart -----------------------------------------------------------------------------------------
@@ -157,8 +148,8 @@ def _alternatives(node: Series, wanted: bool) -> Iterator[Conditions]:
 
 def _any_of(alternatives: Collection[Conditions]) -> Iterator[Condition]:
     known = {part.name: part for each in alternatives for part in each}
-    every = _merged(map(_names, alternatives))
-    for name in _either(every):
+    every = merged(map(_names, alternatives))
+    for name in either(every):
         if name.startswith(ONE_OF) and name not in known:
             parts = [[_named(inside, known) for inside in each] for each in every]
             fields = {part.field for each in parts for part in each}
@@ -173,8 +164,8 @@ def _none_of(alternatives: Collection[Collection[Condition]]) -> str:
     for each in alternatives:
         if not all(part.opposite for part in each):
             return ""
-        found |= _either(_merged(frozenset(part.opposites) for part in each))
-    return "&".join(sorted(_closest(found)))
+        found |= either(merged(frozenset(part.opposites) for part in each))
+    return "&".join(sorted(closest(found)))
 
 
 def _compared(node: Compare, op: str) -> Iterator[Condition]:
@@ -229,12 +220,11 @@ def _among(part: Series, values: set[Constant], wanted: bool = True) -> Iterator
                 yield from _parts(whens[0].condition, True)
                 return
     written = set(map(_written, values))
-    rest = set(map(_written, levels)) - written if kind == "category" and levels else None
-    yield _condition(
-        _list(part.digest(), AMONG if wanted else OUTSIDE, written),
-        _list(part.digest(), OUTSIDE if wanted else AMONG, written) if rest is None else _list(part.digest(), AMONG, rest),
-        part,
-    )
+    name = named_list(part.digest(), AMONG if wanted else OUTSIDE, written)
+    if kind == "category" and levels:
+        yield _condition(name, named_list(part.digest(), AMONG, set(map(_written, levels)) - written), part)
+    else:
+        yield _condition(name, named_list(part.digest(), OUTSIDE if wanted else AMONG, written), part)
 
 
 def _condition(name: str, opposite: str, *about: Series) -> Condition:
@@ -248,76 +238,21 @@ def _written(value: Constant) -> str:
     return json.dumps(value)
 
 
-# --- names ---------------------------------------------------------------------------------------------------------------
-
-
 def _names(conditions: Iterable[Condition]) -> Names:
     return frozenset(each.name for each in conditions)
 
 
 def _named(name: str, known: Mapping[str, Condition]) -> Condition:
     """The condition of this name: one of those known, or nobody, or a list put together from lists of that series."""
-    listed = _LIST.fullmatch(name)
+    listed = LIST.fullmatch(name)
     if name in known or listed is None:
         return known.get(name, Condition(name))
     like = next(each for each in known.values() if each.name.startswith(listed[1] + listed[2]))
-    against = _LIST.fullmatch(like.opposite)
+    against = LIST.fullmatch(like.opposite)
     if against is None:
         return Condition(name, "", like.field)
     rest = set(json.loads(listed[3]))
     if listed[2] == against[2]:
         # Of a category: what is not among these levels is among the others.
         rest = (set(json.loads(like.name[len(listed[1] + listed[2]) :])) | set(json.loads(against[3]))) - rest
-    return Condition(name, _list(listed[1], against[2], rest), like.field)
-
-
-def _list(series: str, kind: str, values: Iterable[str]) -> str:
-    text = json.dumps(sorted(values), separators=(",", ":"))
-    return f"{series}{kind}{text}".replace(" ", "\\u0020").replace("&", "\\u0026")
-
-
-def _closest(names: Iterable[str]) -> Names:
-    """Of names of what must hold at once, what is left when lists of one series and bounds are put together."""
-    lists: dict[tuple[str, str], set[str]] = {}
-    bounds: dict[tuple[str, str], int | str] = {}
-    others = set()
-    for name in names:
-        if (listed := _LIST.fullmatch(name)) is not None:
-            series, kind, values = listed.groups()
-            named = set(json.loads(values))
-            known = lists.get((series, kind), named)
-            lists[series, kind] = known & named if kind == AMONG else known | named
-        elif (found := _BOUND.fullmatch(name)) is not None:
-            series, op, end = found.groups()
-            bound = end if "-" in end[1:] else int(end)
-            closest = max if op == ">=" else min
-            bounds[series, op] = closest(bounds.get((series, op), bound), bound)
-        else:
-            others.add(name)
-    return frozenset(
-        others
-        | {_list(series, kind, values) for (series, kind), values in lists.items()}
-        | {f"{series}{op}{bound}" for (series, op), bound in bounds.items()}
-    )
-
-
-def _merged(alternatives: Iterable[Names]) -> set[Names]:
-    """Alternatives without those of nobody; values of one series that are enough apart from each other as one list."""
-    lists: dict[str, set[str]] = {}
-    others = set()
-    for each in alternatives:
-        listed = _LIST.fullmatch(next(iter(each))) if len(each) == 1 else None
-        if listed is not None and listed[2] == AMONG:
-            lists.setdefault(listed[1], set()).update(json.loads(listed[3]))
-        elif NOBODY not in each:
-            others.add(each)
-    return others | {frozenset({_list(series, AMONG, values)}) for series, values in lists.items()}
-
-
-def _either(every: set[Names]) -> Names:
-    """The names of what must hold where one of some alternatives is enough."""
-    if frozenset() in every:
-        return frozenset()
-    if len(every) < 2:
-        return next(iter(every), frozenset({NOBODY}))
-    return frozenset({ONE_OF + digest(json.dumps(sorted(sorted(each) for each in every)).encode())})
+    return Condition(name, named_list(listed[1], against[2], rest), like.field)

@@ -19,10 +19,11 @@ FOLDERS = ("node", "hub", "trust", "disclosure", "governance", "methods", "query
 
 # Functions that write inside the transaction of their caller, as their docstrings say.
 CALLER_COMMITS = {
+    "totals.enter", "rosters.enter", "ledger.prepare", "ledger.told", "releases.prepared", "self._hold",
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
-    "released_columns.enter", "totals.enter", "rosters.enter", "ledger.prepare", "ledger.told", "releases.prepared",
+    "released_columns.enter",
     "journal.add",
-    "self._hold", "self._write_pending", "self._put_out", "self._keep", "self._durably",
+    "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip
 
 # Writes of a person's command and of no study, each one transaction, or one file put in place whole.

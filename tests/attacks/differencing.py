@@ -10,7 +10,12 @@ import numpy as np
 import civicgrid as cg
 from attacks.attack import Attack
 from attacks.trial import COSTS, DATASET, FRAMES, SECRET, TARGETS, grid, known, number
+from civicgrid.disclosure.policy import LedgerRules
+from civicgrid.disclosure.release import combine
 from civicgrid.errors import CivicGridError
+from civicgrid.trust.seal import Seal
+from civicgrid.wire import Shared
+from unit.node.sites import World
 
 
 def _two_cohorts(defended: bool) -> int:
@@ -157,6 +162,51 @@ def _averages(defended: bool) -> int:
     return int((whole - rest > 0.5) == truth)
 
 
+PAIRS, SURE, SPREAD = 1000, 3.0, 3.4
+"""So many differences of rough counts are taken, each with about this standard deviation; the attacker says something once
+the mean is so many standard errors from the middle between nobody and one.
+"""
+
+
+def _averages_far_apart(defended: bool) -> int:
+    """Half of all years, drawn anew each time, with and without the target if positive: cohorts too far apart for the rule
+    on nearly the same people. Two pairs a cohort, the second with somebody else who is known.
+
+    Searched over how many pairs are taken, up to what is given.
+    """
+    rules = LedgerRules() if defended else LedgerRules(rough=10_000)
+    at, draw = World({"ash": FRAMES["ash"]}, policy=cg.Policy(ledger=rules)), np.random.default_rng(5)
+    # What the site draws differs from key to key: this one is always the same.
+    at.seals["ash"] = Seal(b"the same key for every attempt. ")
+    at.reopen("ash")
+    held = at.sites["ash"].data.holdings()[0].dictionary
+    assert held is not None
+    t = cg.dataset(DATASET, held)
+    target, other = (t.year == 1900) & t.positive, t.year == 1901
+    apart: list[int] = []
+    while len(apart) < PAIRS:
+        years = [int(year) for year in draw.permutation(np.arange(1940, 2000))[:30]]
+        for some in (t.year.is_in(years), t.year.is_in(years) | other):
+            told = [_told(at, some | target), _told(at, some)]
+            if told[0] is None or told[1] is None:
+                return 0
+            apart.append(told[0] - told[1])
+            away = (float(np.mean(apart)) - 0.5) * np.sqrt(len(apart)) / SPREAD
+            if abs(away) >= SURE:
+                return int((away > 0) == SECRET[0])
+    return 0
+
+
+def _told(at: World, population: Any) -> int | None:
+    """About how many people of a cohort the one site says it has."""
+    plan = at.plan(cg.Discover(cg.cohort(population)))
+    enrolled = at.enrol(at.request(plan), ["ash"])
+    if not enrolled.accepted:
+        return None
+    reply, share = at.tell("ash", at.round(enrolled, next(plan.analyses[0].method.coordinate(plan.schema))))
+    return int(combine([share], ["ash"])["people"].values[0]) if isinstance(reply, Shared) else None
+
+
 def _refusals_of_a_plain_ledger() -> int:
     """The same against a ledger that refuses what differs by one to nine, and answers what does not differ at all."""
     people = FRAMES["ash"]
@@ -170,6 +220,7 @@ def _refusals_of_a_plain_ledger() -> int:
 
 ATTACKS = [
     Attack("averaging rough counts", "researcher", "cell keys, few askings", 1, _averages),
+    Attack("averaging rough counts far apart", "researcher", "a budget for rough counts", 1, _averages_far_apart),
     Attack("differencing two cohorts", "researcher", "release ledger", TARGETS, _two_cohorts),
     Attack("differencing a cell and a cohort", "researcher", "release ledger", TARGETS, _nested_cells),
     Attack("n against n-1 regression", "researcher", "release ledger", TARGETS, _n_against_n_minus_one),

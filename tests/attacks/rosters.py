@@ -5,6 +5,7 @@ The hub uses all it has: its own signing key, every message, every share. It is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from civicgrid.trust.keys import ExchangeKey, SigningKey
 from civicgrid.trust.masks import MaskContext, mask, pair_mask
 from civicgrid.trust.masks import combine as add
 from civicgrid.wire import Member, Shared, Standing
-from unit.node.sites import NETWORK, Enrolled, World, code, frame
+from unit.node.sites import NETWORK, Enrolled, World, code, described, frame
 
 COUNT = Ask("count")
 TRIAL = cg.dataset("trial")
@@ -184,6 +185,42 @@ def _single_sites(defended: bool) -> int:
     return SMALL if abs(float((read[2] - read[0] - read[1])[2]) - deaths) < 1e-6 else 0
 
 
+def _counts(at: World, asked: Sequence[tuple[Sequence[str], Any]]) -> list[int] | None:
+    """The pooled count of each cohort at its sites, if all of them are had."""
+    read = []
+    for sites, population in asked:
+        enrolled = at.enrol(at.request(at.plan(cg.Count(cg.cohort(population)))), sites)
+        shares = sent(at, enrolled) if len(enrolled.accepted) == len(sites) else {}
+        if set(shares) != set(sites):
+            return None
+        read.append(int(combine(list(shares.values()))["people"].values))
+    return read
+
+
+def _three_cohorts_at_other_sites(defended: bool) -> int:
+    """One cohort with the small site, another without it, both together without it: no two of them about the same people.
+
+    Searched over the order in which they are asked and over the sites, for any three totals that give the small part.
+    """
+    sizes, found = SIZES | {"wales": 2 * SMALL}, 0
+    held = {site: frame(size) for site, size in sizes.items()}
+    sex = cg.dataset("trial", described(*held.values()).schema)["sex"]
+    one, other, both = sex == "female", sex == "male", sex.is_in(["female", "male"])
+    without = ("hull", "leeds", "york")
+    for plan in (
+        ((SITES, one, 1), (without, other, 1), (without, both, -1)),
+        ((without, one, -1), (SITES, both, 1), (without, other, -1)),
+        ((SITES, one, 1), (SITES, other, 1), (without, both, -1)),
+    ):
+        for order in itertools.permutations(plan):
+            at = World(held) if defended else World(held, policy=OPEN)
+            read = _counts(at, [(sites, population) for sites, population, _ in order])
+            if read is not None:
+                left = sum(sign * count for (*_, sign), count in zip(order, read, strict=True))
+                found = max(found, SMALL if left in (SMALL, 2 * SMALL) else 0)
+    return found
+
+
 FEW = 4
 
 
@@ -222,5 +259,6 @@ ATTACKS = [
     Attack("single sites in the open and a subtraction", "hub", "rosters", SMALL, _single_sites),
     Attack("a standing for another question", "hub", "standings", FEW,
            partial(_standing_for_another_question, omit=False)),
+    Attack("three cohorts at other sites", "hub", "rosters", SMALL, _three_cohorts_at_other_sites),
     Attack("a standing left out", "hub", "standings", FEW, partial(_standing_for_another_question, omit=True)),
 ]  # fmt: skip

@@ -5,7 +5,19 @@ There is none on risk sets or exact times, since Cox regression and Kaplan-Meier
 
 from __future__ import annotations
 
-from attacks import columns, differencing, injection, messages, models, permits, profiles, rosters, shares, tables
+from attacks import (
+    columns,
+    differencing,
+    injection,
+    messages,
+    models,
+    permits,
+    profiles,
+    proposals,
+    rosters,
+    shares,
+    tables,
+)
 from attacks.attack import Attack
 
 ATTACKS: list[Attack] = [
@@ -15,6 +27,7 @@ ATTACKS: list[Attack] = [
     *columns.ATTACKS,
     *models.ATTACKS,
     *rosters.ATTACKS,
+    *proposals.ATTACKS,
     *shares.ATTACKS,
     *permits.ATTACKS,
     *messages.ATTACKS,

@@ -19,6 +19,7 @@ FOLDERS = ("node", "hub", "trust", "disclosure", "governance", "methods", "query
 
 # Functions that write inside the transaction of their caller, as their docstrings say.
 CALLER_COMMITS = {
+    "totals.enter", "rosters.enter", "ledger.prepare", "ledger.told", "releases.prepared", "self._hold",
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
     "released_columns.enter",
     "journal.add", "self._commit", "self._write", "self._next_id", "act.do",

@@ -46,7 +46,8 @@ covariance = false       # whether covariance matrices may be published
 [ledger]
 epoch_days = 7           # answers are compared with those of the last days: a load after so many begins anew
 answers = 100            # the most different analyses that are answered about the same people in that time
-asks = 1000              # and the most different questions of the hub about them, over all rounds
+asks = 1000              # and the most different questions of the hub about them: proposals of studies, and all rounds
+rough = 50               # the most different cohorts of which one project is told roughly how many they are in that time
 """
 
 
@@ -55,12 +56,14 @@ class LedgerRules(Node):
 
     epoch_days  an epoch lasts until the first load that comes this many days after it began and brings enough new people
     answers     the most different analyses about the same people in one epoch: what people see
-    asks        the most different Asks about the same people in one epoch: what the hub sees
+    asks        the most different proposals and Asks about the same people in one epoch: what the hub sees
+    rough       the most different cohorts of which one project is told roughly how many people they hold, in one epoch
     """
 
     epoch_days: float = Field(default=7.0, ge=1.0, le=366.0)
     answers: int = Field(default=100, ge=1, le=10_000)
     asks: int = Field(default=1000, ge=1, le=100_000)
+    rough: int = Field(default=50, ge=1, le=10_000)
 
 
 class Policy(Node):

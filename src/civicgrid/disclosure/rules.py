@@ -136,7 +136,11 @@ def model_refusal(rows: int, parameters: int, cells: IntArray, thresholds: Thres
     checks: residual degrees of freedom, and parameters few beside the people.
     """
     if rows < (needed := people_needed(parameters, thresholds)):
-        return f"there are too few people for the model: {parameters} coefficients need at least {needed}"
+        # None are left where every site sat out, be it since one person outweighs the rest there.
+        return (
+            f"there are too few people for the model, or one who weighs too much: {parameters} coefficients need at least "
+            f"{needed} people"
+        )
     if small(cells, thresholds).any():
         return (
             "a group that the model tells apart (a level of a category, a yes/no column, or one of these by "

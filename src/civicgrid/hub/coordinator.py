@@ -183,6 +183,7 @@ def _analyse(
 ) -> Generator[Dispatch, Answers, AnalysisResult]:
     """One analysis, begun again under a smaller roster whenever a site drops out of it."""
     left: dict[str, SiteOutcome] = {}
+    held_back: set[str] = set()
     while True:
         wanted = frozenset(state.members) - frozenset(gone) - frozenset(left)
         unwilling = yield from _enrol(state, wanted)
@@ -190,7 +191,7 @@ def _analyse(
         outcomes = {site: SiteOutcome(site=site, status="answered") for site in state.seated} | gone | left
         sites = tuple(outcomes[site] for site in sorted(outcomes))
         if state.roster is None:
-            return AnalysisResult(name=analysis.name, failure="No site answered this analysis.", sites=sites)
+            return AnalysisResult(name=analysis.name, failure=_nobody(held_back), sites=sites)
         rounds = _Counter()
         try:
             raw = yield from _rounds(state, analysis, rounds)
@@ -205,8 +206,22 @@ def _analyse(
                 name=analysis.name, failure=why, mode=state.roster.mode, rounds=rounds.done, sites=sites
             )
         except _Left as news:
+            if state.roster.mode == "masked" and state.seated - frozenset(news.outcomes):
+                held_back |= {site for site, it in news.outcomes.items() if it.status == "suppressed"}
             left |= {site: it for site, it in news.outcomes.items() if it.status != "offline"}
             gone |= {site: it for site, it in news.outcomes.items() if it.status == "offline"}
+
+
+def _nobody(held_back: set[str]) -> str:
+    """Why there is no answer; `held_back` are sites that held their part back once the others had given theirs."""
+    if not held_back:
+        return "No site answered this analysis."
+    return (
+        f"No site answered this analysis to its end. {', '.join(sorted(held_back))} held back a part once it had begun, "
+        "and the others had given theirs in a sum with it. They go on without it only if every part can stand alone, since "
+        "the sums with it and without it would give its part away. The page for researchers says what helps, under "
+        "“When a regression is refused in the middle”."
+    )
 
 
 @dataclass

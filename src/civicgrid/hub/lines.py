@@ -1,7 +1,8 @@
 """What a hub holds ready for the node of one site: tasks that wait for it, and word of the replies that are stored.
 
 A node asks for its tasks, and its request is held open until there is one. A task is handed out again to another process of
-the node, and to the same one after `LEASE_SECONDS`; it waits until the reply comes or the run goes on without it.
+the node, once to the same one where it asks without having it, and after `LEASE_SECONDS`; it waits until the reply comes or
+the run goes on without it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ LEASE_SECONDS = 15.0
 
 @dataclass
 class Waiting:
-    """A task that a site has not answered. `session` is the node process that it was last handed to."""
+    """A task that a site has not answered. `session` is the node process that it was last handed to, `asking` the number of
+    the request that took it; `again` once it has been handed out before its time was over.
+    """
 
     run: str
     signed: bytes
     expects: bool
     session: str = ""
     handed: float = 0.0
+    asking: int = 0
+    again: bool = False
 
 
 @dataclass
@@ -65,7 +70,7 @@ class Line:
         until = time.monotonic() + wait
         while asking == self.asking:
             self.seen = time.monotonic()
-            tasks = self._hand_out(session)
+            tasks = self._hand_out(session, asking)
             left = until - time.monotonic()
             if tasks or left <= 0:
                 stored, self.stored = tuple(self.stored), []
@@ -77,12 +82,18 @@ class Line:
                 continue
         return (), []
 
-    def _hand_out(self, session: str) -> list[bytes]:
+    def _hand_out(self, session: str, asking: int) -> list[bytes]:
+        """What this request takes with it. A node asks again once it has answered what it had, so a task that an earlier
+        request took and that is not answered went to one that nobody waits for any more: it is handed out again, once, and
+        after that in its time, so that a task which a node cannot open does not go back and forth.
+        """
         now = time.monotonic()
         ready = []
         for name, task in list(self.tasks.items()):
-            if task.session != session or now - task.handed > LEASE_SECONDS:
-                task.session, task.handed = session, now
+            lost = task.session == session and task.asking < asking and not task.again
+            if task.session != session or lost or now - task.handed > LEASE_SECONDS:
+                task.again = task.session == session and (task.again or lost)
+                task.session, task.handed, task.asking = session, now, asking
                 ready.append(task.signed)
                 if not task.expects:
                     self.tasks.pop(name)

@@ -24,7 +24,7 @@ from civicgrid.disclosure.row_sets import Load, RowSet
 from civicgrid.methods.method import blocks
 from civicgrid.methods.row_sets import bitmap
 from civicgrid.query.cohort import Cohort, OutputColumn
-from civicgrid.query.conditions import fields_of, name_of, only_one_field
+from civicgrid.query.fields import fields_of, name_of, only_one_field
 from civicgrid.query.nodes import (
     Aggregate,
     Arithmetic,

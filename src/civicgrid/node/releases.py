@@ -7,7 +7,7 @@ What is refused looks like any small cell. See `disclosure.row_sets` for what is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pyroaring import BitMap
 
@@ -55,8 +55,8 @@ class Releases:
             return
         methods = session.request.plan.methods
         for name in analyses:
-            if methods[name].rough and self._told(load, session, name, within) >= MOST_ROUGH:
-                raise Withheld(Code.DISCLOSURE, "nearly the same people have been told of as often as is safe")
+            if methods[name].rough:
+                self._check_rough(load, session, name, within)
         answers = [self._answered(session, name) for name in analyses if not methods[name].rough]
         if not answers:
             return
@@ -87,11 +87,18 @@ class Releases:
             for over, (people, names) in asked.items()
         )
 
-    def _told(self, load: Load, session: Session, analysis: str, within: int) -> int:
-        return self.state.row_sets.rough(load, self._answered(session, analysis).sets[0], within)
+    def _check_rough(self, load: Load, session: Session, analysis: str, within: int) -> None:
+        cohort = self._answered(session, analysis).sets[0]
+        if self.state.row_sets.rough(load, cohort, within) >= MOST_ROUGH:
+            raise Withheld(Code.DISCLOSURE, "nearly the same people have been told of as often as is safe")
+        told = self.state.ledger.rough(session.request.project, load.epoch)
+        if _cohort(cohort) not in told and len(told) >= self.policy().ledger.rough:
+            raise Withheld(Code.DISCLOSURE, "the project has been told of as many cohorts as the policy allows")
 
     def check_ask(self, session: Session, ask: str, thresholds: Thresholds) -> None:
-        """Withheld(DISCLOSURE) where the hub has asked as many different things about these people as the policy allows."""
+        """Withheld(DISCLOSURE) where the hub has asked as many different things about these people as the policy allows, of
+        proposals and of questions in a round together.
+        """
         if thresholds.min_cell == 0:
             return
         if session.asks is None:
@@ -99,22 +106,45 @@ class Releases:
         if ask not in session.asks and len(session.asks) >= self.policy().ledger.asks:
             raise Withheld(Code.DISCLOSURE, "as many different questions about these people as the policy allows")
 
-    def enter(self, session: Session, analysis: str, ask: str, first: bool, thresholds: Thresholds) -> None:
-        """Write down the people behind a share that is being released. The caller's transaction commits it."""
+    def asked(self, session: Session, ask: str) -> None:
+        """Keep at hand that a question was answered. The ledger has it with the answer."""
         if session.asks is not None:
             session.asks.add(ask)
+
+    def prepared(self, session: Session, ask: str) -> None:
+        """Write down that a proposal is being answered, with yes or no. The caller's transaction commits it."""
+        if session.asks is not None and len(session.asks) < self.policy().ledger.asks:
+            session.asks.add(ask)
+            self.state.ledger.prepare(session.rows, ask)
+
+    def enter(self, session: Session, analyses: Iterable[str], thresholds: Thresholds) -> None:
+        """Write down the people behind analyses that the site agrees to give, or gives; the caller's transaction commits.
+
+        That it agrees says something about its people too, so what comes near is refused from then on.
+        """
         within = thresholds.min_cell - 1
-        if first and within >= 1:
-            load, ledger = self._load(session, thresholds), self.state.row_sets
-            alone = session.checked == (ledger.entered, thresholds)
-            ledger.enter(load, self._answered(session, analysis), within)
-            if session.numbers is not None:
-                for part in session.summed.get(analysis, ()):
-                    given = session.numbers.columns(part.people, part.digest, sorted(part.columns))
-                    self.state.released_columns.enter(load, part.digest, given)
-            if alone:
-                # All analyses of the plan were held against each other too, so this one changes nothing for the others.
-                session.checked = (ledger.entered, thresholds)
+        if within < 1:
+            return
+        load, ledger = self._load(session, thresholds), self.state.row_sets
+        alone = session.checked == (ledger.entered, thresholds)
+        for name in analyses:
+            if (load.entered, name) not in session.entered:
+                ledger.enter(load, self._answered(session, name), within)
+                if session.numbers is not None:
+                    for part in session.summed.get(name, ()):
+                        given = session.numbers.columns(part.people, part.digest, sorted(part.columns))
+                        self.state.released_columns.enter(load, part.digest, given)
+                if session.request.plan.methods[name].rough:
+                    cohort = _cohort(self._answered(session, name).sets[0])
+                    self.state.ledger.told(session.request.project, load.entered, cohort)
+                session.entered.add((load.entered, name))
+        if alone:
+            # All analyses of the plan were held against each other too, so these change nothing for each other.
+            session.checked = (ledger.entered, thresholds)
+
+    def behind(self, session: Session, analysis: str, thresholds: Thresholds) -> tuple[Load, Answered]:
+        """The load that a session reads, and the sets of people behind one of its analyses."""
+        return self._load(session, thresholds), self._answered(session, analysis)
 
     def _opened(self, cohort: Cohort) -> Table:
         return self.data().open(cohort)
@@ -170,6 +200,11 @@ class Releases:
         return session.answers[analysis]
 
 
+def _cohort(told: RowSet) -> str:
+    """The name of a cohort of which is told roughly: another number is drawn for other people and for other conditions."""
+    return digest(f"{told.digest} {told.definition}".encode())
+
+
 class Definitions:
     """The conditions that the groups of a cohort are made by, each as a text. The same words say something else about
     another data set, but where there are none: everybody is everybody.
@@ -187,5 +222,5 @@ class Definitions:
             known = levels_of(self.schema[name])
             if not 0 <= code < len(known):
                 return ""
-            found = found | conditions.of_level(self.columns[name], known[code])
+            found = conditions.together(found | conditions.of_level(self.columns[name], known[code]))
         return conditions.text_of(frozenset(condition.about(self.dataset) for condition in found))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from civicgrid.disclosure.codes import Code, Withheld
 from civicgrid.disclosure.policy import Policy
+from civicgrid.disclosure.row_sets import Answered, Load
 from civicgrid.errors import PlanError, TrustError
 from civicgrid.node.state import State
 from civicgrid.trust.envelope import Envelope
@@ -29,6 +30,7 @@ class Rosters:
     def __init__(self, own: Member, trusted: Pins, state: State) -> None:
         self.own, self.trusted, self.state = own, trusted, state
         self._known: dict[str, Roster] = {}
+        self._overlaps: dict[tuple[int, Load, str, tuple[str, ...], str], bool | None] = {}
 
     def forget(self, run: str) -> None:
         """Drop what was kept at hand for a run that is over."""
@@ -104,34 +106,41 @@ class Rosters:
                     return said.site, said.alone
         raise TrustError("a standing is not signed by a member of the roster")
 
-    def other(self, rows: str, roster: Roster) -> bool:
-        """Whether these people have been answered for together with others than now.
+    def other(self, load: Load, rows: str, roster: Roster, answer: Answered) -> bool:
+        """Whether what these people add up to has been answered for together with others than now.
 
-        Whoever holds both totals can take one from the other. What remains is the part of the sites that are in one of
-        the two alone; each of them must have said, when it signed, that it can stand by itself. Else nothing more is
-        answered about these people under this roster. Only those count whose masks cancel with this site's: the total of
-        another group is known apart.
+        Withheld(DISCLOSURE) where the totals under this list of sites and under others could be combined so that what is
+        left is the part of a site that has not said, when it signed, that it can stand by itself: `disclosure.totals`.
         """
-        now = party_of(roster, self.own.site)
-        earlier = self.state.ledger.rosters(rows) - {" ".join(now)}
-        for members in earlier:
-            before = set(members.split())
-            alone = self._alone(rows, members) | self._alone(rows, " ".join(now))
-            if not before ^ set(now) <= alone:
-                raise Withheld(Code.DISCLOSURE, "a site in one roster alone does not stand by itself")
-        return bool(earlier)
+        totals, party = self.state.totals, party_of(roster, self.own.site)
+        key = (totals.entered, load, rows, party, answer.name)
+        if key not in self._overlaps:
+            self._overlaps = {kept: it for kept, it in self._overlaps.items() if kept[0] == totals.entered}
+            self._overlaps[key] = totals.overlap(load, party, self._weak(rows, party), answer.sets)
+        overlap = self._overlaps[key]
+        if overlap is None:
+            raise Withheld(Code.DISCLOSURE, "with other lists of sites, a part that does not stand alone would come out")
+        return overlap
 
-    def _alone(self, rows: str, members: str) -> set[str]:
-        """The members of a roster that have said they can stand by themselves with these people."""
+    def enter(self, load: Load, rows: str, roster: Roster, answer: Answered) -> None:
+        """Write down under which list of sites an answer is being released. The caller's transaction commits it."""
+        party = party_of(roster, self.own.site)
+        self.state.totals.enter(load, party, self._weak(rows, party), answer.sets)
+
+    def _weak(self, rows: str, party: tuple[str, ...]) -> bool:
+        """Whether a member has not said that it can stand by itself with these people."""
         said = self.state.connection.execute(
-            "select site from standings where rows = ? and members = ? and alone = 1", (rows, members)
+            "select site from standings where rows = ? and members = ? and alone = 1", (rows, " ".join(party))
         )
-        return {str(row[0]) for row in said}
+        return not set(party) <= {str(row[0]) for row in said}
 
 
 def party_of(roster: Roster, site: str) -> tuple[str, ...]:
-    """The sites, by name and in order, whose masks cancel with this site's: its group, or the whole roster."""
+    """The sites, by name and in order, whose masks cancel with this site's: its group, or the whole roster.
+
+    In the open a site is by itself, whoever else is asked: its part is known apart.
+    """
     for party in roster.parties:
         if any(member.site == site for member in party):
-            return tuple(sorted(member.site for member in party))
+            return (site,) if roster.mode == "open" else tuple(sorted(member.site for member in party))
     raise Withheld(Code.ROSTER, "this site is not on the roster as itself")

@@ -184,10 +184,10 @@ class Session:
     """One run at one site. `rows` names the people, whatever words picked them out and whatever is asked of them.
 
     `first` keeps, by analysis, the first Ask of its method and this site's share, worked out when the roster was signed;
-    for the ledger, `answers` keeps the sets of people behind each, `summed` those over which there are sums of columns of
-    the cohort, `numbers` the sums of these columns, `asks` the digests of what has been asked about `rows`,
-    and `checked` at which state of the ledger, and under which thresholds, all analyses were held against it; `fitting`
-    which analyses can be answered here at all.
+    for the ledger, `answers` keeps the sets of people behind each, `entered` which of these are written down, by epoch,
+    `summed` those over which there are sums of columns of the cohort, `numbers` the sums of these columns, `asks` the
+    digests of what has been asked about `rows`, and `checked` at which state of the ledger, and under which thresholds, all
+    analyses were held against it; `fitting` which analyses can be answered here at all.
     """
 
     request: StudyRequest
@@ -195,6 +195,7 @@ class Session:
     rows: str
     first: dict[str, tuple[bytes, Share]] = field(default_factory=dict)
     answers: dict[str, Answered] = field(default_factory=dict)
+    entered: set[tuple[int, str]] = field(default_factory=set)
     numbers: Numbers | None = None
     summed: dict[str, tuple[RowSet, ...]] = field(default_factory=dict)
     asks: set[str] | None = None

@@ -39,6 +39,7 @@ from civicgrid.wire import (
     Prepare,
     Refused,
     Reply,
+    Roster,
     Round,
     Shared,
     SignedTask,
@@ -119,12 +120,15 @@ class Site:
         except Withheld as decision:
             return self._refuse(signed.digest, task, decision)
         except sqlite3.Error:
-            # Nothing was written down, so nothing may be sent. The task is asked again when there is room.
+            # Nothing was written down, so nothing may be sent. The task is asked again when there is room. What the session
+            # takes for written down goes with it.
+            self._forget(task.run)
             raise
         except Exception as error:
             # The text of an unforeseen error may quote a record: only its kind and place are kept.
             frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
             log.error("task failed: %s at %s", type(error).__name__, " > ".join(frames))
+            self._forget(task.run)
             return self._refuse(signed.digest, task, Withheld(Code.FAILED, type(error).__name__))
 
     # --- taking part -------------------------------------------------------------------------------------------------
@@ -142,6 +146,7 @@ class Site:
         self.rosters.check_members(roster)
         session = self.sessions.get(prepare.run) or self._open(request)
         thresholds = self._thresholds(permit)
+        self.releases.check_ask(session, _proposal(roster), thresholds)
         enough = session.table.rows >= thresholds.min_cell
         if not enough and (roster.mode == "open" or not self._pooled(permit)):
             # Nobody and a few look the same from outside.
@@ -178,6 +183,8 @@ class Site:
                 "insert or replace into rosters values (?, ?, ?, ?, 0)",
                 (roster.digest(), prepare.run, roster.attempt, roster.canonical().decode()),
             )
+            self.releases.prepared(session, _proposal(roster))
+            self.releases.enter(session, request.plan.methods, thresholds)
             self.state.audit(
                 "accepted",
                 run=prepare.run,
@@ -273,9 +280,11 @@ class Site:
         share = self._share(session, round_, method, raw, thresholds, roster.mode == "masked" and self._pooled(permit))
         # What is told roughly leaves by itself whatever the roster, and is not held against it.
         rows = f"rough {session.rows}" if method.rough else session.rows
-        again = not method.rough and self.rosters.other(rows, roster)
-        if again and not stands_alone(share, thresholds):
-            raise Withheld(Code.DISCLOSURE, "the same people under another roster")
+        summed = not method.rough and thresholds.min_cell > 1
+        if summed:
+            load, behind = self.releases.behind(session, round_.analysis, thresholds)
+            if self.rosters.other(load, rows, roster, behind) and not stands_alone(share, thresholds):
+                raise Withheld(Code.DISCLOSURE, "the same people under another roster")
         masking: Callable[[Limbs], Limbs] | None = None
         if roster.mode == "masked":
             salt = MaskContext(
@@ -302,7 +311,11 @@ class Site:
             self.state.ledger.record(
                 task, context, ask_digest, rows, party, _join(answered), self.state.clock()
             )
-            self.releases.enter(session, round_.analysis, ask_digest, round_.round == 0, thresholds)
+            self.releases.asked(session, ask_digest)
+            if round_.round == 0:
+                self.releases.enter(session, [round_.analysis], thresholds)
+                if summed:
+                    self.rosters.enter(load, rows, roster, behind)
             self.state.audit(
                 "released",
                 run=round_.run,
@@ -374,6 +387,8 @@ class Site:
                 connection.execute(
                     "insert or ignore into closed values (?, ?, ?)", (asked.run, asked.analysis, decision.code.value)
                 )
+            if isinstance(asked, Prepare) and decision.code is Code.DISCLOSURE and asked.run in self.sessions:
+                self.releases.prepared(self.sessions[asked.run], _proposal(asked.roster))
             self.state.audit("refused", task=task, code=decision.code.value)
             log.info("refused task %s: %s (%s)", task[:12], decision.code.value, decision.detail)
             return self._put_out(task, Refused(task=task, code=decision.code), b"")
@@ -393,6 +408,11 @@ def _seen(session: Session, analysis: str, thresholds: Thresholds, pooled: bool)
     if pooled and not session.enough(analysis, thresholds):
         return Nobody(session.table.schema, session.table.snapshot)
     return session.table
+
+
+def _proposal(roster: Roster) -> str:
+    """The name of what a site is asked when a study is proposed: in the open it may answer otherwise than masked."""
+    return digest(f"prepare {roster.mode} {roster.plan}".encode())
 
 
 def _context(round_: Round, number: int) -> str:

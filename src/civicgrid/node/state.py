@@ -17,6 +17,7 @@ from civicgrid.disclosure.columns import ReleasedColumns
 from civicgrid.disclosure.epochs import Epochs
 from civicgrid.disclosure.ledger import Ledger
 from civicgrid.disclosure.row_sets import RowSets
+from civicgrid.disclosure.totals import Totals
 from civicgrid.errors import CivicGridError, ConfigError
 from civicgrid.killpoint import reach
 from civicgrid.trust.chain import Head, Link, follow
@@ -87,6 +88,7 @@ class State:
         self._row_sets = None if seal is None else RowSets(self.connection, seal)
         self._epochs = None if seal is None else Epochs(self.connection, seal)
         self._released_columns = None if seal is None else ReleasedColumns(self.connection, seal)
+        self._totals = None if seal is None else Totals(self.connection, seal)
 
     def _check_form(self, path: Path | None) -> None:
         """ConfigError for a file of another form: its ledger would be held against people whom it is not about."""
@@ -128,6 +130,13 @@ class State:
             raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
         return self._released_columns
 
+    @property
+    def totals(self) -> Totals:
+        """The lists of sites of earlier answers. ConfigError where the state was opened without the site's seal."""
+        if self._totals is None:
+            raise ConfigError("The release ledger was opened without its key, for looking at the rest only.")
+        return self._totals
+
     @contextmanager
     def transaction(self, write: str) -> Iterator[sqlite3.Connection]:
         """All or nothing, on disk when it ends. `write` is the name of its kill points."""
@@ -143,6 +152,8 @@ class State:
                 self.connection.execute("rollback")
             if self._row_sets is not None:
                 self._row_sets.forget()
+            if self._totals is not None:
+                self._totals.forget()
             raise
         reach("node", write, "after")
         self._confirmed.clear()

@@ -32,18 +32,9 @@ def test_a_context_remembers_its_one_question(connection: sqlite3.Connection) ->
         ledger.record("another task", "context", "another ask", "people", "hull", b"", 2.0)
 
 
-def test_people_remember_their_rosters(connection: sqlite3.Connection) -> None:
-    ledger = Ledger(connection)
-    for number, (people, roster) in enumerate([("a", "hull"), ("a", "hull"), ("a", "hull york"), ("b", "leeds")]):
-        ledger.record(f"task {number}", f"context {number}", "ask", people, roster, b"", 1.0)
-    assert ledger.rosters("a") == {"hull", "hull york"}
-    assert ledger.rosters("b") == {"leeds"}
-    assert ledger.rosters("c") == set()
-
-
 def test_what_is_rolled_back_was_never_released(connection: sqlite3.Connection) -> None:
     ledger = Ledger(connection)
     connection.execute("begin")
     ledger.record("task", "context", "ask", "people", "hull", b"reply", 1.0)
     connection.execute("rollback")
-    assert (ledger.recall("task"), ledger.asked("context"), ledger.rosters("people")) == (None, None, set())
+    assert (ledger.recall("task"), ledger.asked("context"), ledger.asks("people")) == (None, None, set())

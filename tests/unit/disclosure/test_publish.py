@@ -197,7 +197,12 @@ def test_a_model_that_breaks_a_rule_is_withheld_with_its_facts(block: Estimates,
 
 def test_one_sentence_stands_for_every_number_of_people_that_is_too_small() -> None:
     said = {shown(estimates(rows=rows, cells=())).suppressed for rows in (0, 1, 9, 10, 11, 19)}
-    assert said == {("Model: withheld, because there are too few people for the model: 2 coefficients need at least 20.",)}
+    assert said == {
+        (
+            "Model: withheld, because there are too few people for the model, or one who weighs too much: 2 "
+            "coefficients need at least 20 people.",
+        )
+    }
     assert shown(estimates(rows=20, cells=())).suppressed == ()
 
 

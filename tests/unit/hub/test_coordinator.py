@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -140,6 +141,17 @@ def test_a_site_that_refuses_one_analysis_is_asked_again_for_the_next() -> None:
     result = talk.run()
     assert (statuses(result)["d"], people(result)) == ("suppressed", 1770)
     assert (statuses(result, 1)["d"], people(result, 1)) == ("answered", 2340)
+
+
+def test_a_small_site_that_refuses_in_the_middle_ends_the_analysis_and_the_answer_says_why() -> None:
+    at = World({"a": frame(600), "b": frame(590), "c": frame(580), "d": frame(36)})
+    fit = cg.GLM(TRIAL, outcome="died", predictors=["sex"], family="binomial")
+    result = Talk(at, at.plan(fit), {("d", 3): Code.DISCLOSURE}).run()
+    assert set(statuses(result).values()) == {"suppressed", "offline"}
+    failure = result.analyses[0].failure
+    assert "d held back a part once it had begun" in failure and "its part away" in failure
+    named = failure.split("“")[1].split("”")[0]
+    assert f"**{named}.**" in (Path(__file__).parents[3] / "docs" / "researcher.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.DISCLOSURE])

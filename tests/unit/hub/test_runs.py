@@ -66,12 +66,27 @@ def test_a_node_that_says_hello_again_is_handed_its_tasks_again(engine: sa.Engin
     async def handed() -> list[list[bytes]]:
         at_hub = runs(engine, at)
         at_hub.line("a").put("t", Waiting("run", b"a task", True))
-        first = (await at_hub.line("a").next_tasks("session", 0, 5))[1]
-        second = (await at_hub.line("a").next_tasks("session", 0, 5))[1]
+        asked = [(await at_hub.line("a").next_tasks("session", 0, 5))[1] for _ in range(3)]
         at_hub.greeted("a")
-        return [first, second, (await at_hub.line("a").next_tasks("session", 0, 5))[1]]
+        return [*asked, (await at_hub.line("a").next_tasks("session", 0, 5))[1]]
 
-    assert asyncio.run(handed()) == [[b"a task"], [], [b"a task"]]
+    assert asyncio.run(handed())[2:] == [[], [b"a task"]]
+
+
+def test_a_task_that_a_late_message_took_with_it_is_handed_out_again(engine: sa.Engine, at: World) -> None:
+    """Once, when the node asks without having it; a task that the node cannot open does not go back and forth."""
+
+    async def handed() -> list[list[bytes]]:
+        at_hub = runs(engine, at)
+        waiting = asyncio.create_task(at_hub.line("a").next_tasks("session", 30, 5))
+        await asyncio.sleep(0)
+        late = asyncio.create_task(at_hub.line("a").next_tasks("session", 30, 5))
+        await asyncio.sleep(0)
+        at_hub.line("a").put("t", Waiting("run", b"a task", True))
+        taken = [(await waiting)[1], (await late)[1]]
+        return [*taken, *[(await at_hub.line("a").next_tasks("session", 0, 5))[1] for _ in range(3)]]
+
+    assert asyncio.run(handed()) == [[], [b"a task"], [b"a task"], [], []]
 
 
 @pytest.mark.parametrize("column", ["study", "members", "offline"])

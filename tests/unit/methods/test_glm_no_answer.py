@@ -146,7 +146,8 @@ def test_of_too_few_people_one_sentence_is_said_whatever_is_wrong(people: int, w
         method = GLM(outcome="visits", predictors=["age", "dose"], family=family)
         output = publish(run_frame(method, frame, SCHEMA, thresholds=SHIPPED), SHIPPED, "glm", 1)
         assert [words.split(": ", 1)[1] for words in output.suppressed] == [
-            "withheld, because there are too few people for the model: 3 coefficients need at least 30."
+            "withheld, because there are too few people for the model, or one who weighs too much: 3 coefficients need at "
+            "least 30 people."
         ]
         assert output.facts == {} and output.notes == ()
 

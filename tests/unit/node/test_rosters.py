@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,53 @@ def test_another_population_is_another_question() -> None:
         plan = at.plan(cg.Count(cg.cohort(trial["sex"] == sex)))
         enrolled = at.enrol(at.request(plan), sites)
         assert isinstance(at.tell("w", at.round(enrolled, COUNT))[0], Shared)
+
+
+SMALL = {"a": 60, "b": 50, "c": 40, "w": 4}
+
+
+def counted(at: World, sites: Sequence[str], population: object) -> set[Code | None]:
+    """What the sites say to a count of this population under this roster."""
+    enrolled = at.enrol(at.request(at.plan(cg.Count(cg.cohort(population)))), sites)  # type: ignore[arg-type]
+    return {code(at.tell(site, at.round(enrolled, COUNT))[0]) for site in enrolled.accepted}
+
+
+def test_a_cell_is_the_same_people_as_a_cohort() -> None:
+    at = World({site: frame(size) for site, size in SMALL.items()})
+    trial = cg.dataset("trial", at.sites["a"].data.holdings()[0].dictionary)
+    everybody = trial["age"] >= 0
+    crossed = cg.Crosstab(
+        cg.cohort(everybody, sex=trial["sex"], died=trial["died"] == 1), rows="sex", columns="died"
+    )
+    plan = at.plan(crossed)
+    enrolled = at.enrol(at.request(plan), sorted(SMALL))
+    ask_ = next(crossed.coordinate(plan.schema))
+    assert {code(at.tell(site, at.round(enrolled, ask_))[0]) for site in SMALL} == {None}
+    dead_women = everybody & (trial["sex"] == "female") & (trial["died"] == 1)
+    assert counted(at, ["a", "b", "c"], dead_women) == {Code.DISCLOSURE}
+
+
+def test_cohorts_that_add_up_to_an_earlier_one_are_the_same_people() -> None:
+    at = World({site: frame(size) for site, size in SMALL.items()})
+    sex = cg.dataset("trial", at.sites["a"].data.holdings()[0].dictionary)["sex"]
+    assert counted(at, ["a", "b", "c", "w"], sex.is_in(["female", "male"])) == {None}
+    assert counted(at, ["a", "b", "c"], sex == "female") == {None}
+    assert counted(at, ["a", "b", "c"], sex == "male") == {Code.DISCLOSURE}
+
+
+def test_on_the_day_that_a_site_is_away_others_are_asked_about() -> None:
+    at = World({site: frame(size) for site, size in SMALL.items()})
+    trial = cg.dataset("trial", at.sites["a"].data.holdings()[0].dictionary)
+    women, old, men = trial["sex"] == "female", trial["age"] >= 45, trial["sex"] == "male"
+    for sites, population in (["a", "b", "c", "w"], women), (["a", "b", "c"], old), (["a", "b", "c", "w"], men):
+        assert counted(at, sites, population) == {None}
+
+
+def test_lists_of_sites_are_remembered_by_a_node_that_starts_again(tmp_path: Path) -> None:
+    at = World({site: frame(size) for site, size in SMALL.items()}, states=tmp_path)
+    assert set(ask(at, ["a", "b", "w"]).values()) == {None}
+    at.reopen("a")
+    assert ask(at, ["a", "b", "c"])["a"] is Code.DISCLOSURE
 
 
 def test_sites_that_answered_by_themselves_do_not_then_give_the_small_one_away() -> None:

@@ -244,7 +244,10 @@ class GLM(Method):
             left_out["people_dropped"] = surveyed.dropped
         if surveyed.without:
             sites = "one site" if surveyed.without == 1 else f"{surveyed.without} sites"
-            notes.append(f"At {sites} there was nobody, or too few people for the model: they are not in it.")
+            notes.append(
+                f"At {sites} there was nobody, or too few people for the model, or one who weighs too much: they are not "
+                "in it."
+            )
         estimates = Estimates(
             "estimates",
             _title(model),

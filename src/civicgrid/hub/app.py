@@ -222,7 +222,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, (method, described) in ROUTES.items():
         app.add_api_route(path, endpoints[path], methods=[method], **described)
-    mount(app, Service(hub, Records(engine, journal, home.register(engine)), SignIns(journal, settings)))
+    mount(app, Service(hub, Records(engine, journal, hub.register), SignIns(journal, settings)))
     return app
 
 

@@ -41,7 +41,7 @@ class Panel(Node):
     kind: Literal["panel"] = "panel"
     id: Id
     state: Literal["forming", "listed", "sitting", "closed"] = "forming"
-    name: Annotated[Short, Field(min_length=1, max_length=150)]
+    name: Annotated[Short, Field(min_length=1, max_length=120)]
     place: Short = ""
     attributes: Titles = ()
     quotas: tuple[Quota, ...]
@@ -99,7 +99,7 @@ class OpenPanel(Node):
     id: Annotated[
         str, Field(title="Short name", description="Lower case, digits and hyphens", pattern="^[a-z0-9][a-z0-9-]{0,62}$")
     ]
-    name: Annotated[Short, Field(title="Name", min_length=1, max_length=150)]
+    name: Annotated[Short, Field(title="Name", min_length=1, max_length=120)]
     place: Annotated[Short, Field(title="Region or service", description="Whom it speaks for")] = ""
     attributes: Annotated[
         Titles, Field(title="What volunteers declare", description="One a line, such as age or part of the region")

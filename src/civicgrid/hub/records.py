@@ -160,7 +160,11 @@ class Records:
                 lambda account, project: self._commitment(connection, account, project),
                 self.register.network,
             )
-            outcome = act.do(asked)
+            try:
+                outcome = act.do(asked)
+            except ValidationError as error:
+                # Free text from a signed file or a name, say, that the public register does not take.
+                raise StateError(f"This cannot be stored: {describe(error)}. Change it and try again.") from None
             self._commit(connection, act, actor, outcome, {(act.kind, id): version} if act.before else {}, now)
         return outcome.records[0]
 

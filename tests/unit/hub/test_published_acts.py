@@ -45,3 +45,16 @@ def test_an_application_is_sent_in_the_hub_s_database(tmp_path: Path) -> None:
     with engine.connect() as connection:
         left = connection.execute(sa.select(db.register_people.c.account)).scalars().all()
     assert left == ["ada"], "whose commitments they were cannot be told once an account is closed"
+
+
+def test_what_the_register_does_not_take_is_a_sentence_and_stores_nothing(tmp_path: Path) -> None:
+    made = desk()
+    project = drafted(made)
+    made.put(made.get("organisation", "uni").model_copy(update={"name": "Uni\u202eversity"}))
+    engine = db.connect(f"sqlite:///{tmp_path}/hub.sqlite")
+    register = Register(engine, NETWORK, "hub.example/demo", SigningKey.generate(), SigningKey.generate())
+    records = Records(engine, Journal(engine), register)
+    records.seed(tuple(made.records.values()), made.now)
+    with pytest.raises(StateError, match="This cannot be stored: organisation: Value error, expected text without control"):
+        records.perform(records.get("account", "ada"), "application.submit", project, {}, made.now)
+    assert register.size() == 0 and records.get("application", project).state == "draft"

@@ -45,8 +45,8 @@ class Watched:
     def after(self, frame: pd.DataFrame) -> Profile:
         self.store.load_table(DATASET, frame, DICTIONARY)
         # The best case for whoever watches: an epoch has ended since, so that no answer is held against earlier ones.
-        self.state.connection.execute("update epochs set over = 1")
-        self.state.connection.execute("delete from loads")
+        with self.state.transaction("epoch-ended"):
+            self.state.epochs.end(self.state.clock())
         return self.profiles.make(DATASET)
 
 

@@ -70,7 +70,7 @@ def keys(network: LocalNetwork) -> list[bytes]:
     """Every private key of the network in the forms in which it might be written: PEM, base64, hexadecimal, raw."""
     found = []
     files = [*network.folder.rglob("*.pem"), *network.folder.rglob("ledger.key")]
-    assert len(files) == 2 + 4 * len(SITES)
+    assert len(files) == 3 + 4 * len(SITES)
     for path in files:
         whole = path.read_bytes()
         inside = b"".join(whole.splitlines()[1:-1]) if path.suffix == ".pem" else base64.b64encode(whole)

@@ -141,7 +141,8 @@ def test_any_method_and_any_path(hub: Served, method: str, path: str, signed: bo
     answer = hub.ask(method, "/" + path, hub.people[0] if signed else None)
     assert answer.status_code in (200, 401, 404, 405)
     if answer.status_code == 200:
-        assert path in ("healthz", "openapi.json")
+        known = {page.path.lstrip("/") for page in PAGES if page.who == "anyone"} | {"healthz", "openapi.json"}
+        assert path.partition("?")[0] in known
 
 
 NAMES = st.sampled_from(

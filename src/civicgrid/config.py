@@ -50,7 +50,7 @@ class HubSettings(Node):
 
     `service_name` is what the pages are headed with. Somebody who has signed in stays so for `sign_in_hours`, and for
     `idle_minutes` without a click. With `demo_people` whoever sits at this machine may act as any person there is: for
-    trying out, on loopback alone.
+    trying out, on loopback alone. With `governed` only projects that have been applied for and permitted here run studies.
     """
 
     network: Name
@@ -71,6 +71,7 @@ class HubSettings(Node):
     connections: int = Field(default=1000, gt=0)
     service_name: Annotated[str, Field(min_length=1, max_length=80)] = "Civic Grid"
     demo_people: bool = False
+    governed: bool = False
     sign_in_hours: float = Field(default=12.0, gt=0)
     idle_minutes: float = Field(default=60.0, gt=0)
 

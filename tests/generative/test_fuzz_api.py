@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 
 import civicgrid as cg
 from civicgrid.hub.openapi import PUBLIC, ROUTES
+from civicgrid.hub.pages import PAGES
 from civicgrid.methods.plan import bind
 from civicgrid.query.types import Schema, category
 from civicgrid.trust.envelope import Envelope

@@ -9,15 +9,15 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
-from civicgrid.errors import ConfigError, DataError, Missing, PlanError, TrustError, WireError
+from civicgrid.errors import ConfigError, DataError, Missing, NotAllowed, PlanError, StateError, TrustError, WireError
 from civicgrid.hub.limits import Throttled, TooLarge
 from civicgrid.wire import MEDIA, Frame
 
 log = logging.getLogger("civicgrid.hub")
 
 STATUS = {
-    Throttled: 429, TooLarge: 413, Missing: 404, TrustError: 401, PlanError: 422, DataError: 422, WireError: 400,
-    ConfigError: 503,
+    Throttled: 429, TooLarge: 413, NotAllowed: 403, StateError: 409, Missing: 404, TrustError: 401, PlanError: 422,
+    DataError: 422, WireError: 400, ConfigError: 503,
 }  # fmt: skip
 
 

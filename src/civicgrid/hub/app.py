@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import logging
 import re
@@ -32,6 +33,7 @@ from civicgrid.config import HubSettings
 from civicgrid.errors import CivicGridError, DataError, TrustError, WireError
 from civicgrid.hub import database as db
 from civicgrid.hub.answers import as_json, explain, fault, framed, plain, refused, unwritable
+from civicgrid.hub.governed import Governed
 from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
 from civicgrid.hub.limits import Limits
@@ -63,6 +65,9 @@ from civicgrid.wire import (
 
 log = logging.getLogger("civicgrid.hub")
 
+CLOCKS_SECONDS = 3600.0
+"""How often the hub looks whose time is up."""
+
 KEYID = re.compile(r'keyid="([A-Za-z0-9._:/@+-]{1,200})"')
 T = TypeVar("T")
 
@@ -79,6 +84,7 @@ class Hub:
     nonces: Nonces
     limits: Limits
     register: Register
+    governed: Governed
     members: dict[str, Member] = field(default_factory=dict)
     hellos: dict[str, Hello] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
@@ -179,15 +185,18 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     settings = home.settings()
     engine = home.engine()
     journal = Journal(engine)
+    register = home.register(engine)
+    governed = Governed(Records(engine, journal, register), settings.governed)
     runs = Runs(
         engine,
         home.key(),
         journal,
         reply_seconds=settings.reply_seconds,
         connected_seconds=settings.connected_seconds,
+        ended=governed.ended,
     )
     nonces = Nonces(home.path / "nonces.sqlite")
-    hub = Hub(settings, address or settings.public, engine, runs, journal, nonces, Limits(settings), home.register(engine))
+    hub = Hub(settings, address or settings.public, engine, runs, journal, nonces, Limits(settings), register, governed)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -222,7 +231,7 @@ def create(home: HubHome, address: str | None = None) -> FastAPI:
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     for path, (method, described) in ROUTES.items():
         app.add_api_route(path, endpoints[path], methods=[method], **described)
-    mount(app, Service(hub, Records(engine, journal, hub.register), SignIns(journal, settings)))
+    mount(app, Service(hub, governed.records, SignIns(journal, settings)))
     return app
 
 
@@ -236,8 +245,11 @@ def _bound(
 
 
 async def _watch(hub: Hub) -> None:
-    said = time.monotonic()
+    said, clocked = time.monotonic(), 0.0
     while True:
+        if not clocked or time.monotonic() - clocked > CLOCKS_SECONDS:
+            clocked = time.monotonic()
+            hub.governed.keep_clocks(dt.datetime.now(dt.UTC))
         await asyncio.sleep(0.5)
         if time.monotonic() - said > 60.0:
             said = time.monotonic()
@@ -346,6 +358,7 @@ async def _submit(hub: Hub, request: Request) -> Response:
         raise TrustError("Expected a study signed by the person who sends it. Send your own, signed with your key.")
     if asked.network != hub.settings.network:
         raise WireError(f"This hub serves {hub.settings.network!r}; the study is for {asked.network!r}.")
+    hub.governed.check(asked.project, person, dt.datetime.now(dt.UTC))
     dataset = asked.plan.dataset
     holding = {
         site for site, hello in hub.hellos.items() if any(held.name == dataset for held in hello.holdings)

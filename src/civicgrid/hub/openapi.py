@@ -24,6 +24,7 @@ _ERROR: dict[str, Any] = {
 _WORDS = {
     400: "The message is malformed, too old, from a clock that is off (the offset is stated), or was received before.",
     401: "No registered key signed this, or the signature does not hold.",
+    403: "The project or the person may not run a study now; the sentence says why.",
     404: "There is no such run of the sender's, or the register has no such entry or size.",
     409: "Another process of this node has said hello since.",
     413: "The message is larger than its sender may send.",
@@ -257,7 +258,7 @@ ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
             "submit",
             "A signed study (a DSSE envelope of type application/vnd.civicgrid.study+json); gives the run's id.",
             _json(_object(run=_RUN)),
-            (422,),
+            (403, 422),
             body=_json(_envelope()),
         ),
     ),

@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -61,10 +62,18 @@ class Runs:
     """All runs of one hub, over one database."""
 
     def __init__(
-        self, engine: sa.Engine, key: SigningKey, journal: Journal, *, reply_seconds: float, connected_seconds: float
+        self,
+        engine: sa.Engine,
+        key: SigningKey,
+        journal: Journal,
+        *,
+        reply_seconds: float,
+        connected_seconds: float,
+        ended: Callable[[sa.Connection, str, str], None] = lambda connection, run, state: None,
     ) -> None:
         self.engine, self.key, self.journal = engine, key, journal
         self.reply_seconds, self.connected_seconds = reply_seconds, connected_seconds
+        self.ended = ended
         # Whether a zero is shown is for the sites' permits to say.
         self.thresholds = Thresholds(zeros=True)
         self.conversations: dict[str, Conversation] = {}
@@ -383,6 +392,7 @@ class Runs:
                 .values(state=state, result=result, finished=time.time())
             )
             self.journal.add(connection, talk.run, state, result=digest(result.encode()))
+            self.ended(connection, talk.run, state)
         self._confirm()
         self.conversations.pop(talk.run, None)
         for line in self.lines.values():

@@ -16,6 +16,7 @@ from civicgrid.hub.journal import Journal
 from civicgrid.hub.pages import PAGES
 from civicgrid.hub.records import Records
 from civicgrid.hub.web import Page
+from unit.governance.entries import EXAMPLES as ENTRIES
 from unit.hub.serving import Served, served
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -24,6 +25,9 @@ SCOPES = {"site": "leeds", "panel": "yorkshire", "sector": "community"}
 EXAMPLES: dict[str, str] = {
     "/people/{id}": "/people/a-researcher",
     "/people/{id}/{act}": "/people/a-researcher/accredit",
+    "/register/entry/{index}": "/register/entry/0",
+    "/register/project/{project}": "/register/project/P-7",
+    "/register/site/{site}": "/register/site/leeds",
 }
 """For each page whose address has a part that varies, one address. tests/browser/test_pages.py holds it complete."""
 
@@ -50,6 +54,9 @@ def seed(home: HubHome) -> None:
     records = Records(engine, Journal(engine), home.register(engine))
     hospital = Organisation(id="demo-hospital", name="Demo Hospital", sector="health service")
     records.seed((hospital, *PEOPLE.values()), NOW)
+    with engine.begin() as connection:
+        # One entry of each kind, and some again, so that there is a second page.
+        records.register.append(connection, (*ENTRIES, *ENTRIES[8:14]), NOW.timestamp())
     engine.dispose()
 
 

@@ -59,6 +59,7 @@ TITLES = {
 
 
 MENU: tuple[tuple[str, str, Role | None], ...] = (
+    ("/register", "Register", None),
     ("/status", "Status", None),
     ("/about", "About", None),
     ("/people", "People", "operator"),
@@ -66,6 +67,7 @@ MENU: tuple[tuple[str, str, Role | None], ...] = (
 """Address, words, and the role that sees it (None for everybody)."""
 
 DOORS: tuple[tuple[str, str, str, Role | None], ...] = (
+    ("/register", "Public register", "Who asked to use data, who said yes or no, and what was learnt.", None),
     ("/about", "How it works", "What happens to people's data, and what never happens.", None),
     ("/status", "Sites", "Who takes part, and when each was last heard of.", None),
     ("/people", "People", "Open accounts, give roles and note accreditations.", "operator"),

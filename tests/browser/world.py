@@ -10,12 +10,15 @@ from typing import get_args
 
 import httpx2
 
+from civicgrid.governance.cataloguing import DataSet
 from civicgrid.governance.people import SCOPED, TERMS, Account, Accreditation, Grant, Organisation, Role
 from civicgrid.hub.home import HubHome
 from civicgrid.hub.journal import Journal
 from civicgrid.hub.pages import PAGES
 from civicgrid.hub.records import Records
 from civicgrid.hub.web import Page
+from unit.catalogue.samples import full
+from unit.governance.entries import EXAMPLES as ENTRIES
 from unit.hub.serving import Served, served
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -24,6 +27,14 @@ SCOPES = {"site": "leeds", "panel": "yorkshire", "sector": "community"}
 EXAMPLES: dict[str, str] = {
     "/people/{id}": "/people/a-researcher",
     "/people/{id}/{act}": "/people/a-researcher/accredit",
+    "/catalogue/{site}/{name}": "/catalogue/leeds/trial",
+    "/catalogue/{site}/{name}/withdraw": "/catalogue/leeds/trial/withdraw",
+    "/catalogue/{site}/{name}/variable/{number}": "/catalogue/leeds/trial/variable/1",
+    "/catalogue/{site}/{name}/plot/{number}": "/catalogue/leeds/trial/plot/0",
+    "/catalogue/{site}/{name}/download/{file}": "/catalogue/leeds/trial/download/healthdcat.ttl",
+    "/register/entry/{index}": "/register/entry/0",
+    "/register/project/{project}": "/register/project/P-7",
+    "/register/site/{site}": "/register/site/leeds",
 }
 """For each page whose address has a part that varies, one address. tests/browser/test_pages.py holds it complete."""
 
@@ -44,12 +55,28 @@ def person(role: Role) -> Account:
 PEOPLE = {role: person(role) for role in get_args(Role)}
 
 
+def data_sets() -> tuple[DataSet, DataSet]:
+    """One data set with everything said, and one that says as little as a record may."""
+    whole = full()
+    bare = whole.model_copy(
+        update={
+            "identifier": "york/visits", "title": "Visits to York’s emergency department", "model": "OMOP", "places": (),
+            "abstract": "Who came, when and why, since 2019.", "conditions": whole.conditions[:1], "tables": (),
+            "custodian": whole.custodian.model_copy(update={"name": "York Trust"}), "people": None, "refreshed": None,
+        }
+    )  # fmt: skip
+    return DataSet(id=whole.identifier, record=whole), DataSet(id=bare.identifier, record=bare)
+
+
 def seed(home: HubHome) -> None:
     """The people, in the hub's database."""
     engine = home.engine()
     records = Records(engine, Journal(engine), home.register(engine))
     hospital = Organisation(id="demo-hospital", name="Demo Hospital", sector="health service")
-    records.seed((hospital, *PEOPLE.values()), NOW)
+    records.seed((hospital, *PEOPLE.values(), *data_sets()), NOW)
+    with engine.begin() as connection:
+        # One entry of each kind, and some again, so that there is a second page.
+        records.register.append(connection, (*ENTRIES, *ENTRIES[8:14]), NOW.timestamp())
     engine.dispose()
 
 

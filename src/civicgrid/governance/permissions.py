@@ -127,6 +127,8 @@ PERMISSIONS: tuple[Rule, ...] = (
     Rule("custodian", "site.pause", "its site"),
     Rule("custodian", "site.resume", "its site"),
     Rule("custodian", "site.ask", "its site"),
+    Rule("custodian", "dataset.publish"),
+    Rule("custodian", "dataset.withdraw", "its site"),
 )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from civicgrid.canonical import Node
-from civicgrid.governance import accounts, applying, checking, clocks, decisions, deliberating, network, panel
+from civicgrid.governance import accounts, applying, cataloguing, checking, clocks, decisions, deliberating, network, panel
 from civicgrid.governance.acts import Act, table
 from civicgrid.governance.application import Application
+from civicgrid.governance.cataloguing import DataSet
 from civicgrid.governance.charter import Charter
 from civicgrid.governance.checking import Result
 from civicgrid.governance.network import Board, Motion
@@ -30,6 +31,7 @@ RECORDS: Mapping[str, type[Node]] = {
     "result": Result,
     "board": Board,
     "motion": Motion,
+    "dataset": DataSet,
 }
 
 ACTS: Mapping[str, Act] = table(
@@ -41,6 +43,7 @@ ACTS: Mapping[str, Act] = table(
     deliberating.ACTS,
     checking.ACTS,
     clocks.ACTS,
+    cataloguing.ACTS,
 )
 
 IDS: Mapping[str, str] = {

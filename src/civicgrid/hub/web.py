@@ -26,6 +26,7 @@ from starlette.responses import RedirectResponse, Response
 from civicgrid.errors import CivicGridError, ConfigError, DataError, Missing, NotAllowed, PlanError, StateError
 from civicgrid.governance.people import Account, Role
 from civicgrid.hub import words
+from civicgrid.hub.catalogue import Catalogue
 from civicgrid.hub.records import FormError, Records
 from civicgrid.hub.sign_in import COOKIE, SignIns
 from civicgrid.hub.tables import Listing
@@ -59,6 +60,8 @@ TITLES = {
 
 
 MENU: tuple[tuple[str, str, Role | None], ...] = (
+    ("/register", "Register", None),
+    ("/catalogue", "Catalogue", None),
     ("/status", "Status", None),
     ("/about", "About", None),
     ("/people", "People", "operator"),
@@ -66,6 +69,8 @@ MENU: tuple[tuple[str, str, Role | None], ...] = (
 """Address, words, and the role that sees it (None for everybody)."""
 
 DOORS: tuple[tuple[str, str, str, Role | None], ...] = (
+    ("/register", "Public register", "Who asked to use data, who said yes or no, and what was learnt.", None),
+    ("/catalogue", "Catalogue", "Which data there are, what they may be used for, and who decides.", None),
     ("/about", "How it works", "What happens to people's data, and what never happens.", None),
     ("/status", "Sites", "Who takes part, and when each was last heard of.", None),
     ("/people", "People", "Open accounts, give roles and note accreditations.", "operator"),
@@ -80,6 +85,7 @@ class Service:
     records: Records
     sign_ins: SignIns
     oidc: bool = False
+    catalogue: Catalogue = field(default_factory=Catalogue)
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
@@ -174,7 +180,9 @@ class Visit:
         return RedirectResponse(path, 303)
 
     def file(self, content: bytes | str, media: str, name: str = "") -> Response:
-        headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"} if name else {}
+        headers = {"content-security-policy": POLICY}
+        if name:
+            headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
         return Response(content, 200, headers, media)
 
 
@@ -189,6 +197,8 @@ class Page:
     who: Who
     get: Handler
     post: Handler | None = None
+    file: bool = False
+    """Whether it answers with a file, not with a page to be looked at."""
     heavy: bool = False
     """Whether its form takes long: it is then answered beside the rounds of studies, not between them."""
 

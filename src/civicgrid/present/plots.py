@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+import threading
+from collections.abc import Callable
 from io import StringIO
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -27,6 +29,7 @@ RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 5
 """Where a logarithmic axis is marked."""
 
 Row = tuple[Value, ...]
+_DRAWING = threading.Lock()
 
 
 def figure(output: Output) -> Figure:
@@ -100,20 +103,24 @@ def _is_ratio(row: Row) -> bool:
 
 def svg(table: OutputTable) -> str:
     """The figure as SVG for a page: with a title and a description that a screen reader reads, and no fixed size."""
+    return framed(lambda: draw(table), table.title or table.name, describe(table))
+
+
+def framed(drawn: Callable[[], Figure], title: str, description: str) -> str:
+    """A figure as SVG, with its title and description in it. One at a time: Matplotlib's settings are everybody's."""
     from matplotlib import rc_context
 
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "civicgrid", "font.family": "sans-serif"}):
+    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": "civicgrid", "font.family": "sans-serif"}):
         held = StringIO()
-        draw(table).savefig(held, format="svg", metadata={"Date": None, "Creator": None})
+        drawn().savefig(held, format="svg", metadata={"Date": None, "Creator": None})
     text = held.getvalue()
     start = text.index("<svg")
     end = text.index(">", start)
     opening = text[start:end]
     box = opening.split('viewBox="', 1)[1].split('"', 1)[0]
-    name = escape(table.title or table.name)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" role="img">'
-        f"<title>{name}</title><desc>{escape(describe(table))}</desc>{text[end + 1 :]}"
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{text[end + 1 :]}"
     )
 
 

@@ -87,6 +87,8 @@ MAY: dict[str, dict[str, set[str]]] = {
     "site.pause": {"custodian": {HERE, APART}},
     "site.resume": {"custodian": {HERE, APART}},
     "site.ask": {"custodian": {HERE, APART}},
+    "dataset.publish": {"custodian": set()},
+    "dataset.withdraw": {"custodian": {HERE, APART}},
 }
 ROLES: tuple[Role | None, ...] = (None, *get_args(Role))
 

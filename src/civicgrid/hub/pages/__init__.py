@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from civicgrid.errors import Missing
-from civicgrid.hub.pages import account, home, people
+from civicgrid.hub.pages import account, catalogue, home, people, register
 from civicgrid.hub.web import Page, Service, Visit, asset, endpoint
 
-PAGES: tuple[Page, ...] = (*home.PAGES, *account.PAGES, *people.PAGES)
+PAGES: tuple[Page, ...] = (*home.PAGES, *account.PAGES, *people.PAGES, *register.PAGES, *catalogue.PAGES)
 
 
 def _nowhere(visit: Visit) -> Response:

@@ -6,10 +6,18 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from civicgrid.errors import Missing
-from civicgrid.hub.pages import account, home, people
+from civicgrid.hub.pages import account, applications, checking, deciding, home, panels, people
 from civicgrid.hub.web import Page, Service, Visit, asset, endpoint
 
-PAGES: tuple[Page, ...] = (*home.PAGES, *account.PAGES, *people.PAGES)
+PAGES: tuple[Page, ...] = (
+    *home.PAGES,
+    *account.PAGES,
+    *people.PAGES,
+    *applications.PAGES,
+    *deciding.PAGES,
+    *panels.PAGES,
+    *checking.PAGES,
+)
 
 
 def _nowhere(visit: Visit) -> Response:

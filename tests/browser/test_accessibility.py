@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from civicgrid.governance.answers import SECTIONS
+from civicgrid.hub.home import HubHome
+from civicgrid.hub.journal import Journal
 from civicgrid.hub.pages import PAGES
-from unit.hub.serving import Served
+from civicgrid.hub.records import Records
+from unit.hub.serving import Served, served
 
-from .world import PEOPLE, address, signed_in
+from .world import FILES, NOW, PEOPLE, address, signed_in
 
 pytestmark = pytest.mark.xdist_group("pages")
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
@@ -42,7 +46,11 @@ def findings(browser: Browser, hub: Served, paths: list[str], account: str = "")
 
 
 def paths(who: str) -> list[str]:
-    return [address(page) for page in PAGES if page.who == who and not page.file and not page.path.startswith("/language")]
+    return [
+        address(page)
+        for page in PAGES
+        if page.who == who and not page.path.startswith("/language") and page.path not in FILES and not page.file
+    ]
 
 
 @pytest.mark.parametrize("who", sorted({page.who for page in PAGES} - {"anyone", "signed in"}))
@@ -56,6 +64,39 @@ def test_pages_for_everybody(browser: Browser, hub: Served) -> None:
 
 def test_pages_for_whoever_is_signed_in(browser: Browser, hub: Served) -> None:
     assert findings(browser, hub, [*paths("signed in"), *paths("anyone")], "a-researcher") == []
+
+
+DECIDING = {
+    "a-custodian": ["/tasks", "/applications", "/decisions/P-2.leeds", "/decisions/P-2.leeds/do/approve",
+                    "/decisions/P-2.leeds/do/answer_principle", "/decisions/P-7.leeds/do/revoke", "/applications/P-5"],
+    "a-panel-member": ["/tasks", "/deliberations/P-2.yorkshire", "/deliberations/P-3.yorkshire",
+                       "/deliberations/P-3.yorkshire/do/vote", "/deliberations/P-2.yorkshire/do/poll", "/panels/yorkshire"],
+    "a-panel-chair": ["/tasks", "/deliberations/P-3.yorkshire/do/close", "/deliberations/P-5.yorkshire"],
+    "a-checker": ["/tasks", "/checking", "/results/R-1", "/results/R-1/do/reject", "/results/R-4", "/checking?all=yes"],
+    "a-researcher": [*(f"/applications/P-{number}" for number in (1, 3, 6, 7, 8)),
+                     *(f"/applications/P-8/edit/{section}" for section in SECTIONS),
+                     "/applications/P-8/do/attach_plan", "/applications/P-8/do/submit", "/decisions/P-3.york/do/answer",
+                     "/deliberations/P-2.yorkshire/do/answer", "/results/R-3", "/applications/P-4?version=4"],
+    "a-auditor": ["/tasks", "/applications/P-1", "/panels/humber"],
+}  # fmt: skip
+"""What those who decide see beside the example of each page, empty and refused among it."""
+
+
+@pytest.mark.parametrize("account", DECIDING)
+def test_pages_of_those_who_decide(browser: Browser, hub: Served, account: str) -> None:
+    assert findings(browser, hub, DECIDING[account], account) == []
+
+
+def test_pages_of_a_service_with_nothing_in_it(browser: Browser, tmp_path: Path) -> None:
+    def alone(home: HubHome) -> None:
+        engine = home.engine()
+        Records(engine, Journal(engine), home.register(engine)).seed((PEOPLE["checker"],), NOW)
+        engine.dispose()
+
+    with served(tmp_path, demo_people=True, prepare=alone) as hub:
+        for path in ("/panels", "/tasks", "/applications", "/checking"):
+            assert "nhsuk-inset-text" in signed_in(hub, "a-checker").get(path).text
+        assert findings(browser, hub, ["/panels", "/tasks", "/applications", "/checking"], "a-checker") == []
 
 
 def test_pages_that_refuse(browser: Browser, hub: Served) -> None:

@@ -21,6 +21,9 @@ from unit.catalogue.samples import full
 from unit.governance.entries import EXAMPLES as ENTRIES
 from unit.hub.serving import Served, served
 
+from . import story
+from .story import KEYS
+
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 SCOPES = {"site": "leeds", "panel": "yorkshire", "sector": "community"}
 
@@ -35,8 +38,48 @@ EXAMPLES: dict[str, str] = {
     "/register/entry/{index}": "/register/entry/0",
     "/register/project/{project}": "/register/project/P-7",
     "/register/site/{site}": "/register/site/leeds",
+    "/applications/{id}": "/applications/P-4",
+    "/applications/{id}/file": "/applications/P-4/file",
+    "/applications/{id}/edit/{section}": "/applications/P-1/edit/project",
+    "/applications/{id}/do/{act}": "/applications/P-2/do/withdraw",
+    "/benefits/{id}/do/{act}": "/benefits/B-1/do/deliver",
+    "/decisions/{id}": "/decisions/P-4.leeds",
+    "/decisions/{id}/do/{act}": "/decisions/P-2.leeds/do/approve",
+    "/deliberations/{id}": "/deliberations/P-4.yorkshire",
+    "/deliberations/{id}/ballots": "/deliberations/P-4.yorkshire/ballots",
+    "/deliberations/{id}/do/{act}": "/deliberations/P-3.yorkshire/do/vote",
+    "/results/{id}": "/results/R-1",
+    "/results/{id}/do/{act}": "/results/R-1/do/ask",
+    "/panels/{id}": "/panels/yorkshire",
+    "/panels/{id}/roll": "/panels/yorkshire/roll",
+    "/panels/{id}/volunteers": "/panels/yorkshire/volunteers",
 }
 """For each page whose address has a part that varies, one address. tests/browser/test_pages.py holds it complete."""
+
+_READERS: tuple[Role, ...] = (
+    "researcher", "lead", "custodian", "panel_member", "panel_chair", "checker", "operator", "auditor",
+)  # fmt: skip
+SEEN_BY: dict[str, tuple[Role, ...]] = {
+    "/applications/start": ("researcher", "lead"),
+    "/applications/{id}": _READERS,
+    "/applications/{id}/file": _READERS,
+    "/applications/{id}/edit/{section}": ("researcher", "lead"),
+    "/applications/{id}/do/{act}": ("researcher",),
+    "/benefits/{id}/do/{act}": ("researcher",),
+    "/decisions/{id}": _READERS,
+    "/decisions/{id}/do/{act}": ("custodian",),
+    "/deliberations/{id}": _READERS,
+    "/deliberations/{id}/ballots": _READERS,
+    "/deliberations/{id}/do/{act}": ("panel_member", "panel_chair"),
+    "/results/{id}": _READERS,
+    "/results/{id}/do/{act}": ("checker",),
+}
+"""Pages that are for whoever is signed in, whose example only some may see: to others it is not there, or refused."""
+
+FILES = frozenset(
+    {"/applications/{id}/file", "/deliberations/{id}/ballots", "/panels/{id}/roll", "/panels/{id}/volunteers"}
+)
+"""Addresses that give a file and no page."""
 
 
 def person(role: Role) -> Account:
@@ -48,6 +91,7 @@ def person(role: Role) -> Account:
         organisation="demo-hospital",
         grants=(Grant(role=role, scope=SCOPES[place] if place else ""),),
         terms=TERMS,
+        keys=(KEYS[f"a-{role.replace('_', '-')}"].public,),
         accreditation=Accreditation(scheme="Demo accreditation", until=dt.date(2030, 1, 31)),
     )
 
@@ -77,6 +121,7 @@ def seed(home: HubHome) -> None:
     with engine.begin() as connection:
         # One entry of each kind, and some again, so that there is a second page.
         records.register.append(connection, (*ENTRIES, *ENTRIES[8:14]), NOW.timestamp())
+    story.fill(records)
     engine.dispose()
 
 

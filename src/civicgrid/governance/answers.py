@@ -99,14 +99,16 @@ class Answers(Node):
         "project", "Does a company have a stake in it?", "It pays, takes part, or could earn from it", True, default=None
     )
     commercial_interest: Prose = _field(
-        "project", "The company's interest", "Which company, and what it gains", widget="long", only_if="commercial"
+        "project", "The company's interest", "If a company has a stake: which company, and what it gains",
+        widget="long", only_if="commercial",
     )
     benefit_agreement: Prose = _field(
-        "project", "Benefit agreement", "What the company gives back to the health service or to patients. It is public.",
+        "project", "Benefit agreement",
+        "If a company has a stake: what it gives back to the health service or to patients. It is public.",
         widget="long", only_if="commercial",
     )
     benefit_due: dt.date | None = _field(
-        "project", "Benefit due", "By when it has given it", default=None, only_if="commercial"
+        "project", "Benefit due", "If a company has a stake: by when it has given it", default=None, only_if="commercial"
     )
 
     purposes: tuple[Category, ...] = _field(

@@ -38,7 +38,7 @@ class AttachPlan(Node):
 
     plan: Annotated[
         str, Field(title="Plan", description="The plan's file", min_length=1, max_length=MAX_PLAN,
-                   json_schema_extra={"widget": "long"}),
+                   json_schema_extra={"widget": "file"}),
     ]
 
 

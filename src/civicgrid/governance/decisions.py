@@ -28,6 +28,7 @@ from civicgrid.governance.stages import Asking, Opinion, SiteDecision
 from civicgrid.trust.envelope import Envelope
 
 LONG = {"widget": "long"}
+FILE = {"widget": "file"}
 MAX_SIGNED = 1_000_000
 
 
@@ -64,7 +65,7 @@ class NotePermit(Node):
 
     permit: Annotated[
         str, Field(title="Signed permit", description="The file that `civicgrid custodian sign` wrote", min_length=1,
-                   max_length=MAX_SIGNED, json_schema_extra=LONG),
+                   max_length=MAX_SIGNED, json_schema_extra=FILE),
     ]
 
 
@@ -73,7 +74,7 @@ class Revoke(Node):
 
     revocation: Annotated[
         str, Field(title="Signed revocation", description="The file that `civicgrid custodian revoke` wrote", min_length=1,
-                   max_length=MAX_SIGNED, json_schema_extra=LONG),
+                   max_length=MAX_SIGNED, json_schema_extra=FILE),
     ]
 
 

@@ -29,7 +29,7 @@ from civicgrid.governance.ballot import (
     reason_digest,
 )
 from civicgrid.governance.charter import AnswerPrinciple, check_answered, with_answer
-from civicgrid.governance.decisions import LONG, Ask
+from civicgrid.governance.decisions import FILE, LONG, Ask
 from civicgrid.governance.entry import Link, Title
 from civicgrid.governance.panel import Member, Panel
 from civicgrid.governance.permissions import Subject
@@ -81,7 +81,7 @@ class Cast(Node):
 
     ballot: Annotated[
         str, Field(title="Signed ballot", description="The file that `civicgrid panel vote` wrote", min_length=1,
-                   max_length=50_000, json_schema_extra=LONG),
+                   max_length=50_000, json_schema_extra=FILE),
     ]
     reason: Annotated[
         Prose, Field(title="Reason", description="It is public, without your name", min_length=1, json_schema_extra=LONG)

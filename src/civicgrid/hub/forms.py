@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from civicgrid.canonical import Node
 
-Widget = Literal["text", "long", "choice", "select", "choices", "yes", "date", "lines", "number"]
+Widget = Literal["text", "long", "choice", "select", "choices", "yes", "date", "lines", "number", "file"]
 MANY = 7
 """From this many options on a choice is a drop-down list."""
 
@@ -104,7 +104,7 @@ def data(model: type[Node], given: Mapping[str, list[str]], only: tuple[str, ...
 def _field(name: str, info: FieldInfo, value: Any, fault: str, options: Mapping[str, str] | None) -> Field:
     widget, kind = _widget(info)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    if options is not None and widget in ("text", "lines"):
+    if options is not None and widget in ("text", "lines", "number"):
         widget = "choices" if widget == "lines" else ("select" if len(options) >= MANY else "choice")
     known = options if options is not None else {str(each): _named(each, extra) for each in _choices(kind)}
     most = next((limit.max_length for limit in info.metadata if hasattr(limit, "max_length")), None)
@@ -115,7 +115,7 @@ def _field(name: str, info: FieldInfo, value: Any, fault: str, options: Mapping[
         info.title or name.replace("_", " ").capitalize(),
         info.description or "",
         widget,
-        info.is_required(),
+        bool(info.is_required() or extra.get("needed") or extra.get("only_if")),
         _plain(value),
         tuple(known.items()),
         fault,

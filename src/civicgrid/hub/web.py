@@ -59,18 +59,26 @@ TITLES = {
 }
 
 
-MENU: tuple[tuple[str, str, Role | None], ...] = (
+MENU: tuple[tuple[str, str, Who | None], ...] = (
     ("/register", "Register", None),
     ("/catalogue", "Catalogue", None),
+    ("/tasks", "Tasks", "signed in"),
+    ("/applications", "Applications", "signed in"),
+    ("/checking", "Checking", "checker"),
+    ("/panels", "Citizen panels", None),
     ("/status", "Status", None),
     ("/about", "About", None),
     ("/people", "People", "operator"),
 )
-"""Address, words, and the role that sees it (None for everybody)."""
+"""Address, words, and who sees it (None for everybody)."""
 
-DOORS: tuple[tuple[str, str, str, Role | None], ...] = (
+DOORS: tuple[tuple[str, str, str, Who | None], ...] = (
     ("/register", "Public register", "Who asked to use data, who said yes or no, and what was learnt.", None),
     ("/catalogue", "Catalogue", "Which data there are, what they may be used for, and who decides.", None),
+    ("/tasks", "Your tasks", "What waits for you: to write, to decide, to vote on, to check.", "signed in"),
+    ("/applications", "Applications", "Ask to use data, and follow what becomes of it.", "signed in"),
+    ("/checking", "Results to check", "What waits for an output checker before anybody sees it.", "checker"),
+    ("/panels", "Citizen panels", "Who decides as a citizen, how they were chosen, and what they said.", None),
     ("/about", "How it works", "What happens to people's data, and what never happens.", None),
     ("/status", "Sites", "Who takes part, and when each was last heard of.", None),
     ("/people", "People", "Open accounts, give roles and note accreditations.", "operator"),
@@ -132,13 +140,14 @@ class Visit:
 
     def menu(self) -> list[tuple[str, str]]:
         """What the menu holds for this visitor."""
-        roles = {grant.role for grant in self.viewer.grants} if self.viewer else set[str]()
-        return [(path, text) for path, text, who in MENU if who is None or who in roles]
+        return [(path, text) for path, text, who in MENU if who is None or who in self._may_be()]
 
     def doors(self) -> list[tuple[str, str, str]]:
         """What the first page offers this visitor."""
-        roles = {grant.role for grant in self.viewer.grants} if self.viewer else set[str]()
-        return [(path, heading, text) for path, heading, text, who in DOORS if who is None or who in roles]
+        return [(path, heading, text) for path, heading, text, who in DOORS if who is None or who in self._may_be()]
+
+    def _may_be(self) -> set[str]:
+        return {"signed in", *(grant.role for grant in self.viewer.grants)} if self.viewer else set()
 
     def with_query(self, **changed: str | int | None) -> str:
         """This address, with some of its query changed; None takes a name out."""

@@ -6,10 +6,20 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from civicgrid.errors import Missing
-from civicgrid.hub.pages import account, catalogue, home, people, register
+from civicgrid.hub.pages import account, applications, catalogue, checking, deciding, home, panels, people, register
 from civicgrid.hub.web import Page, Service, Visit, asset, endpoint
 
-PAGES: tuple[Page, ...] = (*home.PAGES, *account.PAGES, *people.PAGES, *register.PAGES, *catalogue.PAGES)
+PAGES: tuple[Page, ...] = (
+    *home.PAGES,
+    *account.PAGES,
+    *people.PAGES,
+    *register.PAGES,
+    *catalogue.PAGES,
+    *applications.PAGES,
+    *deciding.PAGES,
+    *panels.PAGES,
+    *checking.PAGES,
+)
 
 
 def _nowhere(visit: Visit) -> Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.sync_api import Browser
 
 from civicgrid.catalogue.healthdcat import read
 from civicgrid.governance.register import KINDS, Use
@@ -18,6 +19,7 @@ from civicgrid.hub.pages import register
 from unit.catalogue.samples import full
 from unit.hub.serving import Served
 
+from .test_accessibility import AXE, findings
 from .world import service, signed_in
 
 pytestmark = pytest.mark.xdist_group("pages")
@@ -64,8 +66,8 @@ def test_the_register_is_searched_by_words_kind_site_and_project(hub: Served) ->
     ):
         page = get(hub, f"/register?{query}")
         assert there in page and away not in page, query
-    for odd in ("?project=%00", "?before=x", "?before=99999999999999999999", "?before=-1", "?kind=%00", "?q=%F0%9F%92%A9", "?before=0"):
-        get(hub, f"/register{odd}")
+    for odd in ("before=x", "before=99999999999999999999", "before=-1", "before=0", "kind=%00", "project=%00", "q=%F0%9F"):
+        get(hub, f"/register?{odd}")
 
 
 def test_an_entry_tells_its_facts_and_how_to_check_it(hub: Served) -> None:
@@ -107,6 +109,12 @@ def test_an_empty_service_says_what_comes_next(empty: Served) -> None:
     assert "No study has been let use the data here yet" in get(empty, "/register/site/leeds")
     assert "No data set has been published yet" in get(empty, "/catalogue")
     assert "No site has signed yet" in get(empty, "/register/check")
+
+
+def test_what_is_found_and_what_is_not_is_accessible(browser: Browser, hub: Served, empty: Served) -> None:
+    narrowed = ["/register?q=zzzz", "/register?kind=decision&site=york", "/register?before=20", "/catalogue?q=zzzz"]
+    assert findings(browser, hub, [*narrowed, "/catalogue?q=data&custodian=Leeds+Trust", "/catalogue/york/visits"]) == []
+    assert findings(browser, empty, ["/register", "/register/site/leeds", "/register/check", "/catalogue"]) == []
 
 
 # --- the catalogue -----------------------------------------------------------------------------------------------------
@@ -181,3 +189,21 @@ def test_a_custodian_publishes_replaces_and_withdraws(hub: Served, tmp_path: Pat
     assert client.post("/catalogue/leeds/hearts/withdraw", data={"csrf": token}).status_code == 303
     assert "Hearts anew" not in get(hub, "/catalogue?q=hearts")
     assert hub.client.get(f"{hub.address}/catalogue/leeds/hearts").status_code == 404
+
+
+def test_a_file_that_lacks_something_is_told_so_accessibly(browser: Browser, hub: Served, tmp_path: Path) -> None:
+    half = tmp_path / "record.json"
+    half.write_text('{"kind":"record","identifier":"leeds/hearts"}')
+    context = browser.new_context(bypass_csp=True)
+    cookies = signed_in(hub, "a-custodian").cookies
+    context.add_cookies([{"name": each, "value": value, "url": hub.address} for each, value in cookies.items()])
+    view = context.new_page()
+    view.goto(f"{hub.address}/catalogue/publish")
+    view.get_by_label("The record (a JSON file)").set_input_files(half)
+    view.get_by_role("button", name="Publish").click()
+    assert view.title().startswith("Error: ")
+    view.get_by_role("link", name="Title: What people call the data set.").click()
+    assert view.evaluate("document.activeElement.id") == "file"
+    view.evaluate(AXE)
+    assert [each["id"] for each in view.evaluate("axe.run()")["violations"]] == []
+    context.close()

@@ -104,6 +104,13 @@ def test_how_to_check_gives_the_checkpoint_that_programs_get(hub: Served) -> Non
     assert f"civicgrid register verify {hub.address}" in page and note in page
 
 
+def test_the_feed_leads_to_the_pages_of_entries(hub: Served) -> None:
+    feed, atom = ET.fromstring(get(hub, "/register/feed.atom?kind=rule")), "{http://www.w3.org/2005/Atom}"
+    (found,) = feed.findall(f"{atom}entry")
+    link = found.find(f"{atom}link")
+    assert link is not None and found.findtext(f"{atom}title") in get(hub, link.attrib["href"].removeprefix(hub.address))
+
+
 def test_an_empty_service_says_what_comes_next(empty: Served) -> None:
     assert "The first entry comes when somebody asks to use data" in get(empty, "/register")
     assert "No study has been let use the data here yet" in get(empty, "/register/site/leeds")

@@ -98,7 +98,7 @@ def _feed(register: Register, request: Request) -> Response:
     base = request.app.state.hub.address
     here = base + request.url.path + (f"?{request.url.query}" if request.url.query else "")
     latest = next((shown.leaf.at for shown in page.entries if shown.leaf), "1970-01-01T00:00:00Z")
-    items = "".join(_item(shown, f"{base}/register/entries/{shown.index}") for shown in page.entries)
+    items = "".join(_item(shown, f"{base}/register") for shown in page.entries)
     body = (
         '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB">\n'
         f"<title>{escape(f'Public register of {register.network}')}</title>\n<id>{escape(here)}</id>\n"
@@ -108,12 +108,14 @@ def _feed(register: Register, request: Request) -> Response:
     return Response(body, media_type="application/atom+xml; charset=utf-8")
 
 
-def _item(shown: Shown, address: str) -> str:
+def _item(shown: Shown, register: str) -> str:
+    """An entry of the feed: it goes by its JSON, and leads to its page."""
+    address, page = f"{register}/entries/{shown.index}", f"{register}/entry/{shown.index}"
     leaf = shown.leaf
     title = leaf.entry.sentence() if leaf else CHANGED
     at = leaf.at if leaf else "1970-01-01T00:00:00Z"
     return (
-        f"<entry><title>{escape(title)}</title><id>{escape(address)}</id><link href={quoteattr(address)}/>"
+        f"<entry><title>{escape(title)}</title><id>{escape(address)}</id><link href={quoteattr(page)}/>"
         f"<updated>{at}</updated><summary>{escape(title)}</summary></entry>\n"
     )
 

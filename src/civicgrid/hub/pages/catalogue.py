@@ -103,7 +103,7 @@ def _link(pairs: list[tuple[str, str]], page: int = 1) -> str:
 
 def _dataset(visit: Visit) -> DataSet:
     id = f"{visit.path('site')}/{visit.path('name')}"
-    found: list[DataSet] = visit.records.find("dataset", id=id, state="published")
+    found: list[DataSet] = visit.records.find("dataset", id=id.replace("\0", ""), state="published")
     if not found:
         raise Missing(f"The catalogue has no data set called {id[:120]!r}. It may have been withdrawn. Search for another.")
     return found[0]

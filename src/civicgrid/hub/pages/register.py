@@ -139,8 +139,8 @@ def _say(visit: Visit) -> Callable[[str], str]:
 
 def start(visit: Visit) -> Response:
     register = visit.hub.register
-    where = {name: visit.query(name).strip()[:80] for name in ("kind", "project", "site")}
-    text = visit.query("q").strip()[:200]
+    where = {name: _plain(visit.query(name))[:80] for name in ("kind", "project", "site")}
+    text = _plain(visit.query("q"))[:200]
     before, size = _count(visit.query("before")), register.size()
     page = register.page(MOST, before, text, **where)
     filtered = bool(text or any(where.values()))
@@ -159,6 +159,11 @@ def start(visit: Visit) -> Response:
         sites=_sites(visit),
         feed=f"/register/feed.atom{f'?{visit.request.url.query}' if filtered else ''}",
     )
+
+
+def _plain(text: str) -> str:
+    """What was typed, without the one sign that no database stores."""
+    return text.replace("\0", "").strip()
 
 
 def _sites(visit: Visit) -> dict[str, str]:
@@ -229,7 +234,7 @@ def _value(name: str, value: Any, names: Mapping[str, str]) -> tuple[str, str]:
 
 
 def project(visit: Visit) -> Response:
-    register, name = visit.hub.register, visit.path("project")
+    register, name = visit.hub.register, _plain(visit.path("project"))
     page = register.page(OF_A_PROJECT, project=name)
     if not page.entries:
         raise Missing(f"The register says nothing of a project called {name[:64]!r}. Search the register for its title.")
@@ -284,7 +289,7 @@ def _newest(visit: Visit, kind: str, most: int = MOST, *, project: str = "", sit
 
 
 def site(visit: Visit) -> Response:
-    register, name = visit.hub.register, visit.path("site")
+    register, name = visit.hub.register, _plain(visit.path("site"))
     known = _sites(visit)
     page = register.page(MOST, _count(visit.query("before")), kind="application_submitted", site=name)
     if name not in known and not page.entries and not register.page(1, site=name).entries:

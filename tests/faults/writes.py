@@ -23,7 +23,7 @@ CALLER_COMMITS = {
     "state.audit", "state.put_out", "ledger.record", "row_sets.enter", "releases.enter", "epochs.enter", "epochs.end",
     "released_columns.enter",
     "journal.add", "self._commit", "self._write", "self._next_id", "self._commitment", "act.do",
-    "register.append", "register.commit", "register.erase",
+    "register.append", "self.ended", "governed.ended", "register.commit", "register.erase",
     "self._write_pending", "self._put_out", "self._keep", "self._durably",
 }  # fmt: skip
 

@@ -80,7 +80,7 @@ class Cast(Node):
     """A signed ballot, and the words of its reason."""
 
     ballot: Annotated[
-        str, Field(title="Signed ballot", description="The file that `civicgrid panel vote` wrote", min_length=1,
+        str, Field(title="Signed ballot", description="The file that “civicgrid panel vote” wrote", min_length=1,
                    max_length=50_000, json_schema_extra=FILE),
     ]
     reason: Annotated[

@@ -53,7 +53,7 @@ class Declare(Node):
 class ReplyTo(Node):
     """The answer to one of the panel's questions."""
 
-    number: Annotated[int, Field(title="Question", description="Its number", ge=1)]
+    number: Annotated[int, Field(title="Question", description="Which one", ge=1)]
     answer: Annotated[Prose, Field(title="Answer", description="It is public", min_length=1, json_schema_extra=LONG)]
 
 

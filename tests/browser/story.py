@@ -1,4 +1,4 @@
-"""Applications in every state, a panel that sits, results that wait: each made by the acts of people."""
+"""Applications in every state, a panel that sits, results that wait: what `world` puts there, by the acts of people."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Story:
         for member, choice in zip(MEMBERS, choices, strict=True):
             conditions = ("Tell parents what was found",) if choice == "yes" else ()
             self.vote(id, member, choice, reasons[choice], conditions)
-        self.do("a-panel-chair", "deliberation.close", id, reasons="Most of us think children gain more than they risk.")
+        self.do("a-panel-chair", "deliberation.close", id, reasons="We talked about who gains and what could go wrong.")
 
     def approve(self, project: str, site: str, **form: Any) -> None:
         person, id = {"leeds": "a-custodian", "york": "a-york"}[site], f"{project}.{site}"
@@ -156,9 +156,8 @@ def fill(records: Records) -> None:
     records.seed(people(), NOW)
     story = Story(records)
     rules = {"quorum": 3, "attributes": ["age"]}
-    story.do(
-        "a-operator", "panel.open", id="humber", name="Humber citizens", place="the Humber", quotas=["any age = 3"], **rules
-    )
+    story.do("a-operator", "panel.open", id="humber", name="Humber citizens", place="the Humber",
+             quotas=["any age = 3"], **rules)  # fmt: skip
     story.do("a-operator", "panel.open", id="yorkshire", name="Yorkshire citizens", place="people in Yorkshire",
              quotas=["under 40 = 2", "older = 3"], **rules)  # fmt: skip
     for number, member in enumerate(MEMBERS):

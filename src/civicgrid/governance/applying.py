@@ -45,13 +45,13 @@ class AttachPlan(Node):
 class DetachPlan(Node):
     """Which plan to take out."""
 
-    plan: Annotated[Digest, Field(title="Plan", description="Its digest")]
+    plan: Annotated[Digest, Field(title="Plan", description="Which one")]
 
 
 class AnswerSite(Node):
     """The answer to something that a site asks."""
 
-    question: Annotated[Digest, Field(title="Question", description="Which one: its digest")]
+    question: Annotated[Digest, Field(title="Question", description="Which one")]
     answer: Annotated[Prose, Field(title="Answer", min_length=1, json_schema_extra={"widget": "long"})]
 
 

@@ -55,7 +55,7 @@ class Answered(Node):
 class AnswerPrinciple(Node):
     """The answer to one principle of the charter."""
 
-    principle: Annotated[Digest, Field(title="Principle", description="Which one: its digest")]
+    principle: Annotated[Digest, Field(title="Principle", description="Which one")]
     answer: Annotated[
         Prose, Field(title="Answer", description="How this use keeps to it", min_length=1,
                      json_schema_extra={"widget": "long"}),

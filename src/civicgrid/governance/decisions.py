@@ -64,7 +64,7 @@ class NotePermit(Node):
     """The permit that has been signed."""
 
     permit: Annotated[
-        str, Field(title="Signed permit", description="The file that `civicgrid custodian sign` wrote", min_length=1,
+        str, Field(title="Signed permit", description="The file that “civicgrid custodian sign” wrote", min_length=1,
                    max_length=MAX_SIGNED, json_schema_extra=FILE),
     ]
 
@@ -73,7 +73,7 @@ class Revoke(Node):
     """The revocation that has been signed."""
 
     revocation: Annotated[
-        str, Field(title="Signed revocation", description="The file that `civicgrid custodian revoke` wrote", min_length=1,
+        str, Field(title="Signed revocation", description="The file that “civicgrid custodian revoke” wrote", min_length=1,
                    max_length=MAX_SIGNED, json_schema_extra=FILE),
     ]
 

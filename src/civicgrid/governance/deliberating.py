@@ -53,7 +53,7 @@ class Declare(Node):
 class ReplyTo(Node):
     """The answer to one of the panel's questions."""
 
-    number: Annotated[int, Field(title="Question", description="Its number", ge=1)]
+    number: Annotated[int, Field(title="Question", description="Which one", ge=1)]
     answer: Annotated[Prose, Field(title="Answer", description="It is public", min_length=1, json_schema_extra=LONG)]
 
 
@@ -80,7 +80,7 @@ class Cast(Node):
     """A signed ballot, and the words of its reason."""
 
     ballot: Annotated[
-        str, Field(title="Signed ballot", description="The file that `civicgrid panel vote` wrote", min_length=1,
+        str, Field(title="Signed ballot", description="The file that “civicgrid panel vote” wrote", min_length=1,
                    max_length=50_000, json_schema_extra=FILE),
     ]
     reason: Annotated[

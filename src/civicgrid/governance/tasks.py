@@ -68,10 +68,11 @@ def _of(
         application: Application = record if act.kind == "application" else look.get("application", record.application)
         if _done(act, record, actor, application):
             continue
-        yield Task(
-            words.format(**record.__dict__), application.title, path.format(**record.__dict__),
-            _due(act, record, application, look),
-        )  # fmt: skip
+        marks = dict(record.__dict__)
+        if act.kind == "decision":
+            marks["site"] = look.get("site", record.site).name
+        due = _due(act, record, application, look)
+        yield Task(words.format(**marks), application.title, path.format(**marks), due)
 
 
 def _done(act: Act, record: Any, actor: Account, application: Application) -> bool:

@@ -91,7 +91,9 @@ def data(model: type[Node], given: Mapping[str, list[str]], only: tuple[str, ...
         elif widget == "choices":
             found[name] = [value for value in given.get(name, []) if value]
         elif widget == "lines":
-            found[name] = [line.strip() for line in given.get(name, [""])[-1].split("\n") if line.strip()]
+            # One text of lines, or a value for each box that was ticked where the page knew what may be chosen.
+            lines = (line.strip() for value in given.get(name, []) for line in value.split("\n"))
+            found[name] = [line for line in lines if line]
         elif widget == "yes":
             found[name] = given.get(name, [""])[-1] == "yes"
         elif name in given:

@@ -173,11 +173,11 @@ def _answered(visit: Visit, application: Application, section: str) -> list[tupl
         names = dict(field.options)
         value = getattr(application.answers, field.name)
         if isinstance(value, tuple):
-            text = "\n".join(names.get(each, each) for each in value)
+            text = "\n".join(names.get(each) or str(each) for each in value)
         elif isinstance(value, dt.date):
             text = words.day(value)
         else:
-            text = names.get(value, "") or str(value or "")
+            text = names.get(str(value)) or str(value or "")
         found.append((field.label, text))
     return found
 

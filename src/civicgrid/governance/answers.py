@@ -206,19 +206,19 @@ class Answers(Node):
         return self.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
-def extra(info: FieldInfo) -> dict[str, Any]:
+def described(info: FieldInfo) -> dict[str, Any]:
     """What a field says of itself beyond its title and hint."""
     return dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
 
 
 def section(name: str) -> tuple[str, ...]:
     """The fields of a section, in order."""
-    return tuple(field for field, info in Answers.model_fields.items() if extra(info)["section"] == name)
+    return tuple(field for field, info in Answers.model_fields.items() if described(info)["section"] == name)
 
 
 def needed(answers: Answers) -> Iterator[tuple[str, FieldInfo]]:
     """The fields that have to be filled in, as the other answers stand."""
     for name, info in Answers.model_fields.items():
-        said = extra(info)
+        said = described(info)
         if said["needed"] or (said.get("only_if") and getattr(answers, said["only_if"]) == "yes"):
             yield name, info

@@ -148,7 +148,7 @@ def missing(application: Application, look: Look, today: dt.date) -> list[Gap]:
     """What is missing or stands in the way, in the order of the form; nothing for one that can be sent."""
     given = application.answers
     gaps = [
-        Gap(name, str(form.extra(info)["section"]), f"{info.title}: {info.description}".rstrip(": "))
+        Gap(name, str(form.described(info)["section"]), f"{info.title}: {info.description}".rstrip(": "))
         for name, info in form.needed(given)
         if not getattr(given, name)
     ]

@@ -84,6 +84,19 @@ def admit_person(
     typer.echo(f"Admitted {name}.")
 
 
+@app.command("account")
+def account(
+    folder: Folder,
+    name: Annotated[str, typer.Option(help="The person's full name.")],
+    role: Annotated[str, typer.Option(help="The role to give, such as operator.")] = "operator",
+    login: Annotated[str, typer.Option(help="Issuer and subject, as the login service names the person.")] = "",
+) -> None:
+    """Open an account on the hub's pages and give it a role: how a network comes by its first operator."""
+    from civicgrid.hub import home
+
+    typer.echo(f"Opened account {home.open_account(home.HubHome(folder), name, role, login)} for {name}, {role}.")
+
+
 @app.command("serve")
 def serve(folder: Folder) -> None:
     """Run the hub until it is stopped. Runs that were under way are taken up where they were."""

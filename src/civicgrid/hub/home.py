@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ import sqlalchemy as sa
 
 from civicgrid.config import HubSettings, read_settings, write_settings
 from civicgrid.errors import ConfigError
+from civicgrid.governance.people import ROLES, SCOPED
 from civicgrid.hub import database as db
+from civicgrid.hub.journal import Journal
 from civicgrid.hub.register import Register
 from civicgrid.trust.keys import SigningKey, signing_public
 from civicgrid.trust.roster import Member, check_member
@@ -97,3 +100,22 @@ def admit_person(engine: sa.Engine, name: str, key: str) -> None:
         if connection.execute(sa.select(db.people.c.key).where(db.people.c.key == key)).first():
             raise ConfigError("This key is registered already. Nothing was changed.")
         connection.execute(sa.insert(db.people).values(key=key, name=name))
+
+
+def open_account(home: HubHome, name: str, role: str, login: str) -> str:
+    """Open an account and give it a role, as the hub itself; the account's id. The first operator has nobody to do it."""
+    from civicgrid.hub.governed import HUB
+    from civicgrid.hub.records import Records
+
+    if role not in ROLES or role in SCOPED:
+        everywhere = ", ".join(each for each in ROLES if each not in SCOPED)
+        raise ConfigError(f"Expected a role that is held everywhere: {everywhere}. Others are given on the pages.")
+    engine = home.engine()
+    try:
+        records = Records(engine, Journal(engine), home.register(engine))
+        now = dt.datetime.now(dt.UTC)
+        made = records.perform(HUB, "account.open", "", {"name": name, "login": login}, now)
+        records.perform(HUB, "account.grant", made.id, {"role": role}, now)
+        return str(made.id)
+    finally:
+        engine.dispose()

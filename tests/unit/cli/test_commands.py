@@ -378,3 +378,14 @@ def test_a_custodian_s_name_cannot_bring_a_key_of_its_own(laid: Laid) -> None:
 
 def test_the_policy_that_a_node_is_laid_out_with_is_the_default_one(laid: Laid) -> None:
     assert Home(laid.nodes["leeds"]).policy() == Policy()
+
+
+def test_the_first_operator_comes_from_the_hub_s_folder(
+    laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = tmp_path / "hub"
+    assert "Opened account a-1 for Olive Operator, operator." in run("hub", "account", hub, "--name", "Olive Operator")
+    for role in ("emperor", "custodian"):
+        said = fails(monkeypatch, capsys, "hub", "account", hub, "--name", "Mallory", "--role", role)
+        assert "Expected a role that is held everywhere: researcher, lead, checker, operator, auditor." in said.err
+    assert "a-2" in run("hub", "account", hub, "--name", "Auda Auditor", "--role", "auditor"), "nothing half-done stays"

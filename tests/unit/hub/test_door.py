@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from civicgrid.canonical import MAX_BYTES
@@ -138,7 +140,11 @@ def test_a_person_sends_little_and_a_stranger_nothing(hub: Served) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity", "x"])
 def test_a_compressed_body_is_not_unpacked(hub: Served, coding: str) -> None:
-    answer = hub.ask("POST", "/api/studies", hub.people[0], b"\x1f\x8b" + bytes(100), content_encoding=coding)
+    for _ in range(5):
+        # The hub answers and closes without reading: a client that still writes may find the line cut before the answer.
+        with contextlib.suppress(httpx2.TransportError):
+            answer = hub.ask("POST", "/api/studies", hub.people[0], b"\x1f\x8b" + bytes(100), content_encoding=coding)
+            break
     assert answer.status_code == 415
     assert "without Content-Encoding" in answer.json()["error"]
 

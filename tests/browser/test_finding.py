@@ -20,14 +20,20 @@ from unit.catalogue.samples import full
 from unit.hub.serving import Served
 
 from .test_accessibility import AXE, findings
-from .world import service, signed_in
+from .world import furnish, service, signed_in
 
 pytestmark = pytest.mark.xdist_group("pages")
 
 
 @pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with service(tmp_path_factory.mktemp("finding"), furnish) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with service(tmp_path_factory.mktemp("empty"), filled=False) as running:
+    with service(tmp_path_factory.mktemp("empty"), None) as running:
         yield running
 
 

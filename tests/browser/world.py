@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
@@ -113,7 +113,15 @@ def data_sets() -> tuple[DataSet, DataSet]:
 
 
 def seed(home: HubHome) -> None:
-    """The people, in the hub's database."""
+    """People, data sets, a register with an entry of each kind, and what `story` tells besides."""
+    furnish(home)
+    engine = home.engine()
+    story.fill(Records(engine, Journal(engine), home.register(engine)))
+    engine.dispose()
+
+
+def furnish(home: HubHome) -> None:
+    """People, data sets, and a register with an entry of each kind."""
     engine = home.engine()
     records = Records(engine, Journal(engine), home.register(engine))
     hospital = Organisation(id="demo-hospital", name="Demo Hospital", sector="health service")
@@ -121,14 +129,13 @@ def seed(home: HubHome) -> None:
     with engine.begin() as connection:
         # One entry of each kind, and some again, so that there is a second page.
         records.register.append(connection, (*ENTRIES, *ENTRIES[8:14]), NOW.timestamp())
-    story.fill(records)
     engine.dispose()
 
 
 @contextmanager
-def service(folder: Path, filled: bool = True) -> Iterator[Served]:
-    """The hub, running; empty of records, or with what `seed` puts there."""
-    with served(folder, demo_people=True, prepare=seed if filled else None) as hub:
+def service(folder: Path, prepare: Callable[[HubHome], None] | None = seed) -> Iterator[Served]:
+    """The hub, running; empty of records, or with what `seed` or `furnish` puts there."""
+    with served(folder, demo_people=True, prepare=prepare) as hub:
         yield hub
 
 

@@ -71,6 +71,9 @@ class Service:
                         greeted = True
                         log.info("The hub at %s takes this node's messages.", self.settings.hub)
                         ready()
+                        self.look_at = 0.0
+                        # What waits comes before the register: over a line that is cut again and again it must get through.
+                        self.exchange(0.0)
                     if time.monotonic() >= self.look_at:
                         self.look_at = time.monotonic() + self.settings.witness_seconds
                         self.witness.look()

@@ -35,6 +35,8 @@ People have one number in all data sets of a site, so the sets of all are held a
 
 So that not every earlier set is opened, each has its size and its *profile* beside it: how many of its people fall
 into each of 64 classes. The profiles of two sets differ by no more than the sets do, so that what is skipped is not near.
+
+The file is long: what a pair and what three sets tell is judged over the same sets and stands in one place with them.
 """
 
 from __future__ import annotations
